@@ -1,0 +1,28 @@
+"""The one exception for what a user can mend, and the wrapper that every command line of the project runs in."""
+
+import sys
+from collections.abc import Callable
+
+
+class MerError(Exception):
+    """A problem with the user's data, parameters or machine.
+
+    The message is one line that names the file, key or row, the value found, and what was expected or what to do.
+    """
+
+
+def main(run: Callable[[], int | None]) -> None:
+    """Run a command, turning errors into one line and an exit code.
+
+    Exit codes: 0 success, 2 a `MerError` (its one line on stderr), 130 Ctrl-C. Any other exception keeps its traceback,
+    because it is a defect of ours and the traceback is what we need to see.
+    """
+    try:
+        code = run()
+    except MerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; finished items are kept, run the same command again to continue", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code or 0)

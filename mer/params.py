@@ -1,0 +1,345 @@
+"""params.yaml -> frozen dataclasses, checked whole in the first second of every stage.
+
+Every knob stands in params.yaml. A value of `null` in a section is filled from `profiles.<profile>`, so that
+`profile: paper` changes all budgets at once and `-S train.steps=100` still overrides a single one. Every error names
+the key, the value, and what was expected.
+"""
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mer.errors import MerError
+from mer.models import mol_config
+from mer.models.mol_config import MolConfig
+
+
+def knob(low: float | None = None, high: float | None = None, choices: tuple | None = None, empty: bool = True):
+    """A dataclass field with its allowed range, both ends included, or its choices; lists: of each item."""
+    return field(metadata={"low": low, "high": high, "choices": choices, "empty": empty})
+
+
+@dataclass(frozen=True)
+class Parallel:
+    workers: int = knob(0, 4096)
+    backend: str = knob(choices=("loky", "dask"))
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    seed: int = knob(0, 2**31)
+    width: int = knob(160, 1920)
+    height: int = knob(200, 1920)
+    jpeg_quality: int = knob(50, 100)
+    distractors: float = knob(0, 5)
+    head_motion: float = knob(0, 10)
+    noise: float = knob(0, 30)
+    au_jitter: float = knob(0, 3)
+    subjects: int = knob(2, 999)
+    classes: tuple[str, ...] = knob(choices=("happiness", "disgust", "surprise", "repression", "sadness"), empty=False)
+    clips_per_class: int = knob(1, 999)
+    frames: int = knob(3, 999)
+    fps: float = knob(1, 10000)
+    amplitude: float = knob(0, 5)
+    macro_subjects: int = knob(0, 999)
+    macro_clips_per_class: int = knob(1, 999)
+    macro_frames: int = knob(3, 999)
+    macro_fps: float = knob(1, 10000)
+    macro_amplitude: float = knob(0, 5)
+
+
+@dataclass(frozen=True)
+class Index:
+    accept_counts: bool
+    images: str = knob(choices=("raw", "cropped"))
+    casme2: str = knob(choices=("auto", "2014", "2019"))
+    smic: str = knob(choices=("hs", "vis", "nir", "hs_long", "vis_long", "nir_long"))
+    casme3: str = knob(choices=("auto", "a_v1", "a_v2", "c"))
+    affwild2: str = knob(choices=("auto", "7", "8"))
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    model_path: str | None
+    upsample_retry: int = knob(0, 3)
+
+
+@dataclass(frozen=True)
+class Align:
+    size: int = knob(32, 512)
+    enlarge: float = knob(1, 6)
+    border: int = knob(0, 255)
+    per_frame: bool = knob()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    t: int = knob(2, 64)
+    span: str = knob(choices=("clip", "onset_offset", "onset_apex"))
+    sets: int = knob(1, 64)
+    seed: int = knob(0, 2**31)
+
+
+@dataclass(frozen=True)
+class Flow:
+    pairs: int = knob(1, 64)
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    coeffs: str = knob(choices=("exact", "simple"))
+
+
+@dataclass(frozen=True)
+class Training:
+    steps: int = knob(0, 10**7)
+    batch: int = knob(1, 4096)
+    crop: int = knob(16, 512)
+    flip: bool = knob()
+    schedule: str = knob(choices=("constant", "one_cycle"))
+    weight_decay: float = knob(0, 10)
+    clip_norm: float = knob(0, 1e6)
+    flow_pairs: int = knob(1, 64)
+    threads: int = knob(1, 256)
+    checkpoint_every: int = knob(1, 10**6)
+
+
+@dataclass(frozen=True)
+class Pretrain(Training):
+    sources: tuple[str, ...] = knob()
+    classes: str = knob()
+    head: str = knob(choices=("drop", "match"))
+
+
+@dataclass(frozen=True)
+class Train(Training):
+    device: str = knob(choices=("auto", "cpu", "cuda"))
+    precision: str = knob(choices=("fp32", "tf32", "bf16"))
+    workers: int = knob(0, 4096)
+    eval_every: int = knob(0, 10**6)
+    inner_subjects: int = knob(1, 999)
+    keep_checkpoints: bool = knob()
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    bootstrap: int = knob(100, 10**6)
+    permutations: int = knob(100, 10**6)
+    pictures: int = knob(0, 100)
+    seed: int = knob(0, 2**31)
+
+
+@dataclass(frozen=True)
+class Params:
+    """The whole of params.yaml; the right-hand comments there say what each key means."""
+
+    model: str = knob(choices=("mol",))
+    datasets: tuple[str, ...] = knob(empty=False)
+    classes: str = knob()
+    protocol: str = knob(choices=("loso",))
+    seeds: tuple[int, ...] = knob(0, 2**31, empty=False)
+    profile: str = knob()
+    shuffle_labels: bool = knob()
+    selection: tuple[str, ...] = knob(choices=("last", "inner", "oracle"), empty=False)
+    lambda_f: float = knob(0, 1e6)
+    lambda_m: float = knob(0, 1e6)
+    lr: float = knob(1e-12, 10)
+    parallel: Parallel
+    synthetic: Synthetic
+    index: Index
+    landmarks: Landmarks
+    align: Align
+    sampling: Sampling
+    flow: Flow
+    dynamic: Dynamic
+    mol: MolConfig
+    pretrain: Pretrain
+    train: Train
+    evaluate: Evaluate
+
+
+def load(path: str | Path = "params.yaml") -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        MerError: one line that names the key, the value found and what was expected.
+    """
+    raw = _read_yaml(Path(path))
+    profiles = raw.pop("profiles", None)
+    if not isinstance(profiles, dict) or not profiles:
+        raise MerError(f"{path}: key `profiles` is missing; expected a block per profile (demo, paper)")
+    name = raw.get("profile")
+    if name not in profiles:
+        raise MerError(f"{path}: profile = {name!r}; expected one of {', '.join(map(str, profiles))}"
+                       f"{_nearest(str(name), profiles)}")
+    filled = _fill(raw, profiles[name], f"profiles.{name}")
+    if isinstance(filled.get("mol"), dict) and isinstance(filled.get("sampling"), dict) and "t" not in filled["mol"]:
+        filled["mol"] = {**filled["mol"], "t": filled["sampling"].get("t")}  # one knob for both
+    params = _build(Params, filled, "")
+    _check_sense(params)
+    return params
+
+
+def _read_yaml(path: Path) -> dict:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """PyYAML reads YAML 1.1, where 1e-05 (as DVC writes it) is a string; this takes YAML 1.2's floats."""
+
+        def construct_mapping(self, node, deep=False):
+            keys = [self.construct_object(key) for key, _ in node.value]
+            twice = next((key for key in keys if keys.count(key) > 1), None)
+            if twice is not None:
+                raise MerError(f"{path}: key `{twice}` stands twice (line {node.start_mark.line + 1} and below)")
+            return super().construct_mapping(node, deep)
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(
+        r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
+        list("-+0123456789."))
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except FileNotFoundError:
+        raise MerError(f"{path}: no such file; run the command in the project's root") from None
+    except yaml.YAMLError as error:
+        raise MerError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise MerError(f"{path}: expected keys and values, found {type(raw).__name__}")
+    return raw
+
+
+def _fill(section: dict, defaults: dict, where: str) -> dict:
+    """`section` with its nulls replaced by the profile's values; a profile key that no section has is refused."""
+    filled = dict(section)
+    for key, value in (defaults or {}).items():
+        if key not in section:
+            raise MerError(f"params.yaml: {where}.{key} fits no key of params.yaml{_nearest(key, section)}")
+        if isinstance(value, dict):
+            if not isinstance(section[key], dict):
+                raise MerError(f"params.yaml: {key} = {section[key]!r}; expected a section with keys")
+            filled[key] = _fill(section[key], value, f"{where}.{key}")
+        elif section[key] is None:
+            filled[key] = value
+    return filled
+
+
+def _build(kind: type, values: object, where: str):
+    """An instance of the dataclass `kind` from a mapping, every key present, none unknown, each of its type."""
+    if not isinstance(values, dict):
+        raise MerError(f"params.yaml: {where[:-1]} = {values!r}; expected a section with keys")
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in fields:
+            raise MerError(f"params.yaml: unknown key `{where}{key}`{_nearest(str(key), fields)}")
+    built = {}
+    for name, f in fields.items():
+        if name not in values:
+            wanted = _expected(hints[name], f.metadata)
+            raise MerError(f"params.yaml: key `{where}{name}` is missing; expected {wanted}")
+        if dataclasses.is_dataclass(hints[name]):
+            built[name] = _build(hints[name], values[name], f"{where}{name}.")
+        else:
+            built[name] = _value(values[name], hints[name], f.metadata, f"{where}{name}")
+    try:
+        return kind(**built)
+    except ValueError as error:  # a dataclass's own check of a combination
+        raise MerError(f"params.yaml: {where[:-1]}: {error}") from None
+
+
+def _value(value: object, hint: object, limits: dict, key: str):
+    near = _nearest(value, limits["choices"]) if limits.get("choices") and isinstance(value, str) else ""
+    refuse = MerError(f"params.yaml: {key} = {value!r}; expected {_expected(hint, limits)}{near}")
+    if isinstance(hint, types.UnionType):
+        if value is None and type(None) in typing.get_args(hint):
+            return None
+        hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list) or (not value and limits.get("empty") is False) or (
+                len(set(map(str, value))) < len(value)):
+            raise refuse
+        inner = typing.get_args(hint)[0]
+        return tuple(_value(item, inner, limits, f"{key}[{i}]") for i, item in enumerate(value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    # -S classes=3 is written by DVC as the number 3, and label sets are names
+    if hint is str and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise refuse
+    low, high, choices = (limits.get(name) for name in ("low", "high", "choices"))
+    if choices is not None and value not in choices:
+        raise refuse
+    if low is not None and not low <= value <= high:
+        raise refuse
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise refuse
+    return value
+
+
+def _expected(hint: object, limits: dict) -> str:
+    optional = ""
+    if isinstance(hint, types.UnionType):
+        optional = " or null"
+        hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    many = typing.get_origin(hint) is tuple
+    if many:
+        hint = typing.get_args(hint)[0]
+    text = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(hint, "a section")
+    if limits.get("choices"):
+        text = "one of " + ", ".join(map(str, limits["choices"]))
+    elif limits.get("low") is not None:
+        text += f" from {limits['low']:g} to {limits['high']:g}"
+    if many:
+        text = f"a list without repetition, each {text}" + (", not empty" if limits.get("empty") is False else "")
+    return text + optional
+
+
+def _nearest(word: str, known: typing.Iterable) -> str:
+    near = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
+    return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def _check_sense(p: Params) -> None:
+    """Refuse combinations that cannot run, before any work is done."""
+    from mer.datasets.labels import known_labels, label_set
+    from mer.datasets.releases import check_name
+
+    for name in p.datasets + p.pretrain.sources:
+        check_name(name)
+    for names, classes in ((p.datasets, p.classes), (p.pretrain.sources, p.pretrain.classes)):
+        for name in names:
+            if name in known_labels():  # the sets of one's own dataset are known once it is indexed
+                label_set(name, classes)
+    for micro, macro in (("mmew", "mmew_macro"), ("casme_sq", "casme_sq_macro")):
+        if micro in p.datasets and macro in p.pretrain.sources:
+            raise MerError(f"params.yaml: pretrain.sources = {list(p.pretrain.sources)} with datasets = "
+                           f"{list(p.datasets)}; {macro} shows the subjects that are tested, which is a leak; expected "
+                           "a release of other people")
+    both = set(p.datasets) & set(p.pretrain.sources)
+    if both:
+        raise MerError(f"params.yaml: {min(both)} stands in datasets and in pretrain.sources; pretraining on the "
+                       "subjects that are tested is a leak, expected different datasets")
+    if p.selection[0] == "oracle":
+        raise MerError("params.yaml: selection[0] = 'oracle'; the first selection is the headline and the oracle, "
+                       "which looks at the test subject, may only stand beside it; expected last or inner")
+    if "oracle" in p.selection or "inner" in p.selection:
+        if p.train.eval_every == 0:
+            raise MerError(f"params.yaml: train.eval_every = 0; selection = {list(p.selection)} needs evaluations "
+                           "during training, expected a number of steps > 0")
+    for name, section in (("pretrain", p.pretrain), ("train", p.train)):
+        if section.crop > p.align.size:
+            raise MerError(f"params.yaml: {name}.crop = {section.crop}; expected at most align.size = {p.align.size}")
+    for problem in mol_config.validate(p.mol):
+        raise MerError(f"params.yaml: {problem}")
+    if p.model == "mol":
+        for name, section in (("pretrain", p.pretrain), ("train", p.train)):
+            if section.crop != mol_config.SIZE:
+                raise MerError(f"params.yaml: {name}.crop = {section.crop}; expected {mol_config.SIZE}, the side of "
+                               "MOL's input (Table I)")
+        if "mer" not in p.mol.tasks and (len(p.selection) > 1 or p.selection[0] != "last"):
+            raise MerError(f"params.yaml: selection = {list(p.selection)}; expected [last], because without the task "
+                           "`mer` there are no class predictions to select by")

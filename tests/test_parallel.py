@@ -1,0 +1,64 @@
+"""The map over work items: order, resume, errors from workers."""
+
+import numpy as np
+import pytest
+
+from mer import parallel
+from mer.errors import MerError
+
+
+def double(item):
+    return {"value": np.array([item * 2])}
+
+
+def picky(item):
+    if item == 3:
+        raise MerError("item 3: is bad; expected a good one")
+    return {"value": np.array([item])}
+
+
+ITEMS = [(f"clip{i}", i) for i in range(6)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order(workers):
+    results = parallel.work(double, ITEMS, desc="test", workers=workers)
+    assert [result["value"][0] for result in results] == [0, 2, 4, 6, 8, 10]
+
+
+def test_a_second_run_reuses_what_the_first_finished_and_says_so(tmp_path, capsys):
+    with pytest.raises(MerError, match="item 3"):
+        parallel.work(picky, ITEMS, desc="label", workers=1, scratch=tmp_path)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["clip0", "clip1", "clip2"]
+    stamp = (tmp_path / "clip0.h5").stat().st_mtime_ns
+    results = parallel.work(double, ITEMS, desc="label", workers=1, scratch=tmp_path)
+    assert "reusing 3 of 6 clips from an interrupted run" in capsys.readouterr().err
+    assert (tmp_path / "clip0.h5").stat().st_mtime_ns == stamp
+    assert [result["value"][0] for result in results] == [0, 1, 2, 6, 8, 10]  # the first three are picky's
+
+
+def test_an_error_in_a_worker_process_arrives_as_it_is():
+    with pytest.raises(MerError, match="item 3: is bad"):
+        parallel.work(picky, ITEMS, desc="test", workers=2)
+
+
+def test_the_scratch_folder_depends_on_every_input(monkeypatch, tmp_path):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    one = parallel.scratch_dir("flow", {"sets": 1}, "digest")
+    assert one == parallel.scratch_dir("flow", {"sets": 1}, "digest")
+    others = [("flow", {"sets": 2}, "digest"), ("flow", {"sets": 1}, "d"), ("align", {"sets": 1}, "digest")]
+    assert len({one, *(parallel.scratch_dir(*words) for words in others)}) == 4
+    one.mkdir(parents=True)
+    parallel.clear_scratch("flow", keep=one)
+    assert one.exists()
+    parallel.clear_scratch("flow")
+    assert not one.exists()
+
+
+def test_a_digest_changes_with_content_and_names(tmp_path):
+    (tmp_path / "a").write_text("x")
+    first = parallel.digest(tmp_path)
+    (tmp_path / "a").write_text("y")
+    second = parallel.digest(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert len({first, second, parallel.digest(tmp_path)}) == 3

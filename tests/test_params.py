@@ -1,0 +1,107 @@
+"""params.yaml: every error names the key, the value and what was expected."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mer import params
+from mer.errors import MerError
+
+ROOT = Path(__file__).parents[1]
+
+
+def changed(tmp_path, **values) -> Path:
+    """params.yaml with dotted keys replaced (`__` for the dot), as `-S` would do."""
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for key, value in values.items():
+        *parents, last = key.split("__")
+        section = tree
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+def test_the_shipped_file_loads_in_both_profiles(tmp_path):
+    demo = params.load(ROOT / "params.yaml")
+    paper = params.load(changed(tmp_path, profile="paper"))
+    assert demo.mol.width < 1 and demo.mol.centre == "clip_mean"
+    assert paper.mol.width == 1 and paper.mol.centre == "none" and paper.flow.pairs == 7
+    assert paper.mol.t == paper.sampling.t == 8
+
+
+def test_a_value_in_a_section_overrides_the_profile(tmp_path):
+    assert params.load(changed(tmp_path, train__steps=7, lr=0.5)).train.steps == 7
+    assert params.load(changed(tmp_path, train__steps=7, lr=0.5)).lr == 0.5
+
+
+def test_exponents_without_a_dot_are_numbers(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(re.sub(r"^lr: null", "lr: 1e-05", text, flags=re.M))
+    assert params.load(path).lr == 1e-5
+
+
+def test_a_number_names_a_label_set(tmp_path):
+    assert params.load(changed(tmp_path, classes=3)).classes == "3"
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"lambda_f": "abc"}, "lambda_f = 'abc'; expected a number from 0 to 1e+06"),
+    ({"lambda_f": -1}, "lambda_f = -1"),
+    ({"lambda_f": True}, "lambda_f = True; expected a number"),
+    ({"lambda_f": float("nan")}, "lambda_f = nan"),
+    ({"train__steps": 1.5}, "train.steps = 1.5; expected a whole number"),
+    ({"train__batch": 0}, "train.batch = 0; expected a whole number from 1"),
+    ({"seeds": []}, "seeds = []; expected a list without repetition"),
+    ({"seeds": [0, 0]}, "seeds = [0, 0]; expected a list without repetition"),
+    ({"seeds": 3}, "seeds = 3; expected a list"),
+    ({"profile": "papers"}, "did you mean `paper`"),
+    ({"model": "moll"}, "model = 'moll'; expected one of mol"),
+    ({"datasets": ["synthetc"]}, "did you mean 'synthetic'"),
+    ({"classes": "9"}, "has no label set '9'"),
+    ({"datasets": ["synthetic"], "pretrain__sources": ["synthetic"], "pretrain__classes": "3"}, "is a leak"),
+    ({"selection": ["oracle", "last"]}, "may only stand beside it"),
+    ({"selection": ["last", "oracle"], "train__eval_every": 0}, "train.eval_every = 0"),
+    ({"mol__fcc": "fcv"}, "mol.fcc"),
+    ({"mol__ccc": "off", "mol__fcc": "off"}, "mol.fcc"),
+    ({"train__crop": 200}, "train.crop = 200; expected at most align.size = 144"),
+    ({"mol__witdh": 1}, "unknown key `mol.witdh`; did you mean `width`"),
+    ({"train": 5}, "train = 5; expected a section"),
+    ({"profiles__demo__train__stepz": 5}, "profiles.demo.train.stepz"),
+])
+def test_every_error_names_key_value_and_expectation(tmp_path, values, message):
+    with pytest.raises(MerError) as error:
+        params.load(changed(tmp_path, **values))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_key_and_a_doubled_key_are_told(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(re.sub(r"^lambda_m:.*\n", "", text, flags=re.M))
+    with pytest.raises(MerError, match="`lambda_m` is missing; expected a number"):
+        params.load(path)
+    path.write_text(text + "\nlambda_m: 2\n")
+    with pytest.raises(MerError, match="`lambda_m` stands twice"):
+        params.load(path)
+
+
+@pytest.mark.parametrize("stage", ["synthesize", "index", "landmarks", "align", "flow", "dynamic", "quality",
+                                   "pretrain", "train", "evaluate", "report"])
+def test_every_stage_refuses_bad_parameters_with_one_line_and_exit_code_2(tmp_path, stage):
+    changed(tmp_path, lambda_f="abc")
+    command = [sys.executable, "-m", f"stages.{stage}"]
+    if stage in ("index", "landmarks", "align", "flow", "dynamic"):
+        command.append("synthetic")
+    run = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True,
+                         text=True, check=False)
+    assert run.returncode == 2, run.stderr
+    assert run.stderr.strip() == "error: params.yaml: lambda_f = 'abc'; expected a number from 0 to 1e+06"
