@@ -1,0 +1,136 @@
+"""python -m mer.datasets check PATH: which release a folder is, what its reader finds, what to set in params.yaml."""
+
+import argparse
+import itertools
+import os
+import re
+from pathlib import Path
+
+from mer.datasets import releases
+from mer.datasets.index import differing_sets, survey, table
+from mer.datasets.rules import Reading
+from mer.datasets.tree import CROWD
+from mer.errors import MerError, main
+
+SIGNS = {  # names of files and folders that tell a release, lower case
+    "casme2": r"casme2[-_ ]?(coding|label|raw).*",
+    "samm": r"samm.*micro_facs.*|samm_crop",
+    "smic": r"smic[-_].*",
+    "casme_sq": r"cas\(me\)\^?2.*|rawpic",
+    "casme3": r"cas\(me\)\^?3.*|part_a_me_clip",
+    "mmew": r"mmew.*|(micro|macro)_expression",
+    "affwild2": r"expr_(set|classification_challenge|recognition_challenge)|cropped_aligned.*",
+    "dfew": r"clip_224x224.*|emolabel_datasplit",
+    "ferv39k": r"[23]_clipsfor.*|4_setups",
+    "afew": r"(train|val)_afew|alignedfaces_lbptop_points.*",
+}
+MACRO = ("synthetic_macro", "casme_sq_macro", "mmew_macro", "affwild2", "dfew", "ferv39k", "afew")  # for pretraining
+LEVELS = 3
+
+
+def guess(root: Path) -> str:
+    """The dataset whose signs are among the names in a folder, three levels deep.
+
+    Raises MerError when there is no sign, or signs of two releases: each needs a folder of its own.
+    """
+    if (root / "clips.csv").is_file():
+        return root.name
+    names = {root.name.lower(), *_names(root)}
+    likely = [name for name, sign in SIGNS.items() if any(re.fullmatch(sign, found) for found in names)]
+    if not likely:
+        raise MerError(f"{root}: no known release is recognised; tell it by --dataset, one of {', '.join(SIGNS)}, or "
+                       "see the README for the plain layout (clips.csv)")
+    if len(likely) > 1:
+        raise MerError(f"{root} looks like {' and '.join(likely)} at once; give each its own folder, or tell it by "
+                       "--dataset")
+    return likely[0]
+
+
+def _names(root: Path) -> set[str]:
+    names, level = set(), [root]
+    for _ in range(LEVELS):
+        entries = [list(os.scandir(folder)) for folder in level]
+        names |= {entry.name.lower() for inside in entries for entry in inside}
+        # folders with very many entries hold frames
+        level = [Path(entry.path) for inside in entries if len(inside) <= CROWD for entry in inside if entry.is_dir()]
+    return names
+
+
+def readings(dataset: str, root: Path, images: str | None, variant: str | None) -> list[tuple[dict, Reading]]:
+    """(options, reading) of every variant and kind of images that can be read, the defaults first.
+
+    Raises the first MerError when none can.
+    """
+    release = releases.NAMES.get(dataset, releases.Release("generic"))
+    kinds = [images] if images else ["raw", "cropped"] if release.images else ["raw"]
+    variants = [variant] if variant else release.variants or [None]
+    found, first_error, seen = [], None, set()
+    for which, kind in itertools.product(variants, kinds):
+        try:
+            reading = releases.read(dataset, root, images=kind, variant=which)
+        except MerError as error:
+            first_error = first_error or error
+            continue
+        if reading.clips and (reading.release, kind) not in seen:
+            seen.add((reading.release, kind))
+            found.append(({"images": kind, "variant": which}, reading))
+        elif not reading.clips:
+            first_error = first_error or MerError(_no_clip(root, reading))
+    if not found:
+        raise first_error
+    return found
+
+
+def _no_clip(root: Path, reading: Reading) -> str:
+    first = f"; the first: {reading.excluded[0].clip_id}, {reading.excluded[0].reason}" if reading.excluded else ""
+    return f"{root}: the annotation's {len(reading.excluded)} rows give no clip{first}"
+
+
+def advice(dataset: str, root: Path, options: dict, summary: dict, also: list[str]) -> list[str]:
+    """What to do and to set so that the pipeline reads the release as it was read here."""
+    sets = [name for name, entry in summary["sets"].items() if sum(n > 0 for n in entry["counts"].values()) > 1]
+    release = releases.NAMES.get(dataset, releases.Release("generic"))
+    lines = [f"also readable: {', '.join(also)}"] if also else []
+    wrong = differing_sets(summary)
+    if wrong:
+        causes = "; ".join(summary["causes"]) or "none known"
+        lines.append(f"counts differ from the published ones in set {', '.join(wrong)}; likely cause: {causes}")
+    place = releases.raw_root(dataset)
+    there = place.exists() and place.resolve() == root.resolve()
+    lines.append(f"{'' if there else f'put or link {root} at {place} and '}set in params.yaml:")
+    classes = f"classes: '{sets[0] if sets else ''}'" + (f"    # or {', '.join(sets[1:])}" if sets[1:] else "")
+    if dataset in MACRO:
+        lines += ["  pretrain:", f"    sources: [{dataset}]", f"    {classes}"]
+    else:
+        lines += [f"  datasets: [{dataset}]", f"  {classes}"]
+    settings = [f"    images: {options['images']}"] if release.images else []
+    settings += [f"    {dataset}: '{options['variant']}'"] if release.variants else []
+    settings += ["    accept_counts: true    # or mend what is missing"] if wrong else []
+    return [*lines, *(["  index:", *settings] if settings else [])]
+
+
+def check() -> None:
+    """Command line of `check`; see the module."""
+    parser = argparse.ArgumentParser(prog="python -m mer.datasets", description=__doc__)
+    parser.add_argument("command", choices=["check"])
+    parser.add_argument("path", type=Path, help="folder of one raw release")
+    parser.add_argument("--dataset", help="the release's name, when it is not recognised")
+    parser.add_argument("--images", choices=["raw", "cropped"])
+    parser.add_argument("--variant", help="as index.<dataset> in params.yaml")
+    arguments = parser.parse_args()
+    root = arguments.path
+    if not root.is_dir():
+        raise MerError(f"{root} is no folder")
+    dataset = arguments.dataset or guess(root.resolve())
+    if arguments.dataset:
+        releases.check_name(dataset, root.resolve().parent)
+    found = readings(dataset, root, arguments.images, arguments.variant)
+    options, reading = found[0]
+    summary = survey(dataset, root, reading)
+    also = [f"release {other.release}, {kind['images']} images ({len(other.clips)} clips)" for kind, other in found[1:]]
+    print(table(summary))
+    print("\n".join(advice(dataset, root, options, summary, also)))
+
+
+if __name__ == "__main__":
+    main(check)

@@ -1,0 +1,156 @@
+"""One row per clip: the table every stage after `index` starts from, and the frame files a row stands for."""
+
+import csv
+import os
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from mer.errors import MerError
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One expression in one video.
+
+    `onset`, `apex`, `offset` are frame numbers of the annotation; `first`, `last` the outermost frames of
+    onset..offset that are on disk (inclusive). Readers guarantee: first <= last, both are files, and `apex` is None or
+    a file's number within first..last.
+    """
+
+    clip_id: str  # unique in its dataset, letters, digits and _.- only
+    dataset: str
+    release: str  # version of the release or of its table, e.g. '2019'
+    subject: str  # prefixed by the dataset, 'casme2/sub01', because numbers repeat between datasets
+    frames_dir: str  # posix path relative to the dataset's raw root
+    first: int
+    last: int
+    onset: int
+    apex: int | None
+    offset: int
+    fps: float  # frames per second
+    label_raw: str  # the release's own word
+    aus_raw: str  # the release's own notation
+    flags: str  # words joined by ';', see rules.FLAGS
+
+
+COLUMNS = tuple(field.name for field in fields(Clip))
+
+
+def safe_name(text: str) -> str:
+    """`text` with everything that is unsafe in a file name turned into '_'."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text.strip())
+
+
+def write_clips(path: str | Path, clips: list[Clip]) -> None:
+    """Write clips as CSV in the order given (atomic, '\\n' line ends, an empty cell for a missing apex)."""
+    from mer.store import write_csv  # here, so that reading clips needs no h5py
+
+    write_csv(path, COLUMNS, ([_cell(getattr(clip, name)) for name in COLUMNS] for clip in clips))
+
+
+def _cell(value: object) -> object:
+    return "" if value is None else value
+
+
+def read_clips(path: str | Path) -> list[Clip]:
+    """Read what `write_clips` wrote.
+
+    Raises MerError naming file, row and column for a missing file or column, an unparsable cell or a repeated clip_id.
+    """
+    path = Path(path)
+    rows = read_csv(path, required=COLUMNS)
+    clips, seen = [], set()
+    for line, row in rows:
+        values = {name: row[name] for name in COLUMNS}
+        for name in ("first", "last", "onset", "offset"):
+            values[name] = whole_number(row[name], path, line, name)
+        values["apex"] = whole_number(row["apex"], path, line, "apex") if row["apex"] else None
+        values["fps"] = positive(row["fps"], path, line, "fps")
+        if row["clip_id"] in seen:
+            raise MerError(f"{path}: row {line}, column 'clip_id': '{row['clip_id']}' stands twice, ids must be unique")
+        seen.add(row["clip_id"])
+        clips.append(Clip(**values))
+    return clips
+
+
+def read_csv(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    """(line number, row as a dict of stripped cells) for every row of a CSV file with a header line.
+
+    Raises MerError when the file is missing or not UTF-8 text, when a required column is missing, or when a row has
+    another number of cells than the header.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cells)]
+    except FileNotFoundError:
+        raise MerError(f"{path} does not exist; expected a CSV file with columns {', '.join(required)}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise MerError(f"{path} cannot be read as a UTF-8 CSV file: {error}") from error
+    missing = [name for name in required if name not in header]
+    if missing:
+        raise MerError(f"{path}: column {', '.join(repr(name) for name in missing)} is missing; the header is {header}")
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise MerError(f"{path}: row {line} has {len(cells)} cells, the header has {len(header)}")
+    return [(line, dict(zip(header, cells, strict=True))) for line, cells in rows]
+
+
+def whole_number(text: str, path: Path, line: int, column: str) -> int:
+    """A frame number from a cell; '12.0', which spreadsheets write, is 12. Raises MerError naming the cell."""
+    if re.fullmatch(r"-?\d+(\.0*)?", text):
+        return int(float(text))
+    raise MerError(f"{path}: row {line}, column '{column}': '{text}' is not a whole number")
+
+
+def positive(text: str, path: Path, line: int, column: str) -> float:
+    """A finite number above zero from a cell. Raises MerError naming the cell."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < float("inf"):
+        raise MerError(f"{path}: row {line}, column '{column}': '{text}' is not a number above zero")
+    return value
+
+
+def frame_number(name: str) -> int | None:
+    """The last whole number in a file name without its suffix: 'reg_img46.jpg' -> 46; None when there is none."""
+    digits = re.findall(r"\d+", name.rsplit(".", 1)[0])
+    return int(digits[-1]) if digits else None
+
+
+def numbered_frames(folder: str | Path) -> list[tuple[int, Path]]:
+    """(number, file) of every image in a folder, sorted by number, because padding differs within one release.
+
+    Files that are no images (Thumbs.db, shortcuts, '._img1.jpg' of macOS) and images without a number are passed over;
+    a missing folder gives an empty list. Raises MerError when two images have the same number.
+    """
+    if not Path(folder).is_dir():
+        return []
+    found: dict[int, str] = {}
+    for entry in os.scandir(folder):
+        name = entry.name
+        if name.startswith(".") or os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES:
+            continue
+        number = frame_number(name)
+        if number is None:
+            continue
+        if number in found:
+            raise MerError(f"{folder}: '{found[number]}' and '{name}' are both frame {number}; keep one of them")
+        found[number] = name
+    return [(number, Path(folder) / found[number]) for number in sorted(found)]
+
+
+def frame_files(raw_root: str | Path, clip: Clip) -> list[tuple[int, Path]]:
+    """(number, file) of the frames first..last of a clip, sorted by number. Raises MerError when there are none."""
+    folder = Path(raw_root) / clip.frames_dir
+    frames = [(number, path) for number, path in numbered_frames(folder) if clip.first <= number <= clip.last]
+    if not frames:
+        raise MerError(f"{clip.clip_id}: no frame numbered {clip.first}..{clip.last} in {folder}; run index again")
+    return frames

@@ -1,0 +1,151 @@
+import hashlib
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+from raw_releases.plain import row, write_frames, write_plain, write_table
+
+from mer import params
+from mer.datasets import labels, releases
+from mer.datasets.clips import read_clips
+from mer.datasets.index import build_index
+from mer.errors import MerError
+from stages import index as stage
+
+ROWS = [row("b", "p2", label="fear"), row("a", "p1"), row("c", "p1", label="rage")]
+COUNTED = """
+sets:
+  '2':
+    classes: [joy, fear]
+    source: a paper
+    expected: {plain: {counts: [1, 1], subjects: 2}}
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    return write_plain(tmp_path / "data/raw/mine", ROWS)
+
+
+def test_summary_of_an_own_dataset(mine, capsys):
+    clips, summary = build_index("mine", mine)
+    assert [clip.clip_id for clip in clips] == ["a", "c", "b"]  # by subject, then id
+    assert summary["labels"] == {"fear": 1, "joy": 1, "rage": 1}
+    assert summary["sets"]["all"]["counts"] == {"fear": 1, "joy": 1, "rage": 1}
+    assert summary["annotation"]["sha256"] == hashlib.sha256((mine / "clips.csv").read_bytes()).hexdigest()
+    assert summary["subjects"] == 2 and summary["excluded"] == []
+    assert "3 clips of 2 subjects" in capsys.readouterr().out
+    json.dumps(summary, allow_nan=False)
+
+
+def test_exclusions_are_recorded_and_printed(mine, capsys):
+    write_table(mine, [*ROWS, row("d", frames="video/a", offset=99)])
+    _, summary = build_index("mine", mine)
+    assert [entry["clip_id"] for entry in summary["excluded"]] == ["d"]
+    assert "left out: d (joy): offset 99" in capsys.readouterr().out
+
+
+def test_published_counts_that_agree_pass(mine, capsys):
+    (mine / "classes.yaml").write_text(COUNTED)
+    _, summary = build_index("mine", mine)
+    entry = summary["sets"]["2"]
+    assert entry["expected"] == {"joy": 1, "fear": 1, "all": 2, "subjects": 2} and entry["agrees"]
+    assert entry["labels_unused"] == {"rage": 1}  # nothing vanishes silently
+    line = next(line for line in capsys.readouterr().out.splitlines() if "joy" in line)
+    assert line.split() == ["2", "joy", "1", "1", "0"]
+
+
+@pytest.mark.parametrize("counts,subjects", [("[2, 1]", 2), ("[1, 1]", 3)])
+def test_counts_that_differ_stop_the_run_unless_accepted(mine, capsys, counts, subjects):
+    published = COUNTED.replace("[1, 1]", counts).replace("subjects: 2", f"subjects: {subjects}")
+    (mine / "classes.yaml").write_text(published)
+    with pytest.raises(MerError, match="counts differ.*set 2.*accept_counts"):
+        build_index("mine", mine)
+    assert "-1" in capsys.readouterr().out
+    _, summary = build_index("mine", mine, accept_counts=True)
+    assert not summary["sets"]["2"]["agrees"]
+
+
+def test_second_hand_counts_are_shown_but_do_not_stop(mine, capsys):
+    (mine / "classes.yaml").write_text(COUNTED.replace("[1, 1]", "[9, 1], firm: [subjects]"))
+    build_index("mine", mine)
+    assert "-8" in capsys.readouterr().out
+
+
+def test_causes_another_release_and_lost_rows(mine):
+    both = COUNTED.replace("{plain: {counts: [1, 1]", "{old: {counts: [1, 1]}, plain: {counts: [2, 1]")
+    (mine / "classes.yaml").write_text(both)
+    with pytest.raises(MerError, match="set 2 has exactly the counts of release old"):
+        build_index("mine", mine)
+    (mine / "classes.yaml").write_text(COUNTED.replace("[1, 1]", "[2, 1]"))
+    write_table(mine, [*ROWS, row("d", frames="gone")])
+    with pytest.raises(MerError, match="1 rows left out, the first d .frame folder gone does not exist"):
+        build_index("mine", mine)
+
+
+def test_a_label_that_the_vocabulary_lacks_stops_the_run(mine):
+    (mine / "classes.yaml").write_text(COUNTED + "labels: [joy, fear]\n")
+    with pytest.raises(MerError, match="clip c is labelled 'rage'; expected one of joy, fear"):
+        build_index("mine", mine)
+
+
+def test_unknown_names_get_the_nearest(tmp_path, mine):
+    raw = mine.parent
+    with pytest.raises(MerError, match="'sythetic' is not known; did you mean 'synthetic'"):
+        releases.reader("sythetic", raw)
+    with pytest.raises(MerError, match="did you mean 'mine'"):
+        releases.reader("mines", raw)
+    with pytest.raises(MerError, match="not known"):
+        releases.reader("../raw/mine", raw)
+    assert releases.reader("mine", raw).__name__ == "mer.datasets.generic"
+
+
+def test_raw_roots():
+    assert releases.raw_root("synthetic").as_posix() == "data/raw/synthetic"
+    assert releases.raw_root("synthetic_macro").as_posix() == "data/raw/synthetic_macro"
+    assert releases.raw_root("mine").as_posix() == "data/raw/mine"
+
+
+@pytest.fixture
+def run_stage(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    settings = SimpleNamespace(accept_counts=False, images="raw")
+    monkeypatch.setattr(params, "load", lambda: SimpleNamespace(index=settings))
+
+    def run(dataset):
+        monkeypatch.setattr(sys, "argv", ["index", dataset])
+        stage.run()
+
+    return run
+
+
+def test_the_stage_writes_rows_and_summary_that_label_sets_are_read_from(run_stage, mine, tmp_path):
+    run_stage("mine")
+    out = tmp_path / "data/index/mine"
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert set(before) == {"clips.csv", "summary.json"}
+    clips = read_clips(out / "clips.csv")
+    found = labels.label_set("mine", "all")
+    assert [found.names[labels.class_index(clip, found)] for clip in clips] == ["joy", "rage", "fear"]
+    run_stage("mine")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_the_stage_reads_the_synthetic_release_and_refuses_others(run_stage, tmp_path):
+    root = write_plain(tmp_path / "data/raw/synthetic", [row(label="disgust")])
+    run_stage("synthetic")
+    assert read_clips("data/index/synthetic/clips.csv")[0].subject == "synthetic/p1"
+    write_table(root, [row(label="disgusted")])
+    with pytest.raises(MerError, match="disgusted"):
+        run_stage("synthetic")
+    with pytest.raises(MerError, match="data/raw/synthetic_macro does not exist"):
+        run_stage("synthetic_macro")
+    with pytest.raises(MerError, match="'theirs' is not known"):
+        run_stage("theirs")
+
+
+def test_frames_that_share_a_number_stop_the_run(mine):
+    write_frames(mine / "video/a", [9], "img{:04d}.jpg")
+    with pytest.raises(MerError, match="frame 9"):
+        build_index("mine", mine)

@@ -1,0 +1,124 @@
+"""The count rule on lists of labels with the published numbers: what passes, what stops, and the causes it names."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mer.datasets.clips import Clip
+from mer.datasets.index import differing_sets, survey, table
+from mer.datasets.labels import known_labels
+from mer.datasets.rules import Excluded, Reading
+
+MEGC_2019 = known_labels()["casme2"].sets["3-megc"].exclude["2019"]
+
+
+def clips_of(dataset, release, labels, subject_of):
+    every = [label for label, n in labels.items() for _ in range(n)]
+    return tuple(Clip(f"c{i:04d}", dataset, release, f"{dataset}/{subject_of(i, label)}", "f", 1, 9, 1, 5, 9, 200.0,
+                      label, "", "") for i, label in enumerate(every))
+
+
+def casme2(release, labels):
+    """Clips of 26 subjects: sub18 has only others, sub10 only others and one fear."""
+    def subject_of(i, label):
+        number = {("fear", 0): 10}.get((label, i - sum(labels[name] for name in labels if name < label)), None)
+        if label == "others":
+            return f"sub{i % 26 + 1:02d}"
+        return f"sub{number or [n for n in range(1, 27) if n not in (10, 18)][i % 24]:02d}"
+
+    clips = list(clips_of("casme2", release, dict(sorted(labels.items())), subject_of))
+    # the rows that 3-megc and 3-147 leave out, by name, on clips of the right label
+    sets = known_labels()["casme2"].sets
+    for name, wanted in (("3-megc", {"negative": 2, "surprise": 3} if release == "2019" else {"negative": 3}),
+                         ("3-147", {"surprise": 3} if release == "2019" else {})):
+        ids = list(sets[name].exclude.get(release, {}))
+        for group, count in wanted.items():
+            for _ in range(count):
+                spot = next(i for i, clip in enumerate(clips) if clip.clip_id.startswith("c")
+                            and sets[name].map.get(clip.label_raw) == group)
+                clips[spot] = replace(clips[spot], clip_id=ids.pop(0))
+    return Reading(release, tuple(clips))
+
+
+LABELS_2019 = {"happiness": 32, "disgust": 63, "repression": 27, "surprise": 28, "sadness": 4, "fear": 2, "others": 99}
+LABELS_2014 = LABELS_2019 | {"disgust": 64, "surprise": 25, "sadness": 7}
+
+
+def surveyed(reading, dataset="casme2"):
+    return survey(dataset, Path("."), reading)
+
+
+@pytest.mark.parametrize("release,labels", [("2019", LABELS_2019), ("2014", LABELS_2014)])
+def test_both_tables_of_casme2_pass_in_every_set(release, labels):
+    summary = surveyed(casme2(release, labels))
+    assert differing_sets(summary) == [], table(summary)
+    assert all(sum(entry["counts"].values()) == entry["expected"]["all"] for entry in summary["sets"].values()
+               if entry["expected"])
+
+
+def test_the_table_of_2014_taken_for_that_of_2019_is_told():
+    summary = surveyed(casme2("2019", LABELS_2014))
+    assert {"all", "5"} <= set(differing_sets(summary))
+    assert "set 5 has exactly the counts of release 2014" in summary["causes"]
+
+
+def test_a_lost_clip_is_told():
+    reading = casme2("2019", LABELS_2019)
+    lost = Excluded(reading.clips[0].clip_id, "disgust", "frame folder not found: sub01/EP1")
+    summary = surveyed(Reading("2019", reading.clips[1:], (lost,), (), ("a note of the reader",)))
+    assert set(differing_sets(summary)) >= {"all", "5"}
+    assert summary["causes"][0].startswith(f"1 rows left out, the first {lost.clip_id} (frame folder not found")
+    assert summary["causes"][1:] == ["the annotation itself holds 255 rows", "a note of the reader"]
+    assert "-1" in table(summary)
+
+
+def test_a_missing_subject_is_told_though_counts_agree():
+    reading = casme2("2019", LABELS_2019)
+    moved = tuple(replace(clip, subject="casme2/sub01") if clip.subject == "casme2/sub18" else clip
+                  for clip in reading.clips)
+    summary = surveyed(replace(reading, clips=moved))
+    assert "5" in differing_sets(summary) and "3" not in differing_sets(summary)
+
+
+@pytest.mark.parametrize("dataset", known_labels())
+def test_sets_of_one_release_agree_with_each_other(dataset):
+    """Every set's published counts follow from those of the finest set that covers its labels."""
+    sets = known_labels()[dataset].sets
+    for fine in sets.values():
+        if len(fine.map) != len(set(fine.map.values())) and dataset != "samm":
+            continue
+        for release, published in fine.expected.items():
+            if published.counts is None or fine.exclude.get(release):
+                continue
+            of_class = dict(zip(fine.names, published.counts, strict=True))
+            for coarse in sets.values():
+                other = coarse.expected.get(release)
+                if other is None or other.counts is None or not set(coarse.map) <= set(fine.map):
+                    continue
+                counts = [sum(of_class[name] for name in fine.names if any(
+                    coarse.map.get(word) == group for word in fine.map if fine.map[word] == name))
+                    for group in coarse.names]
+                assert sum(counts) - sum(other.counts) == len(coarse.exclude.get(release, {})), (coarse.name, release)
+                if not coarse.exclude.get(release):
+                    assert tuple(counts) == other.counts, (coarse.name, release)
+
+
+def test_the_composite_of_megc2019():
+    """Its guideline: 250 negative, 109 positive, 83 surprise, 442 clips of 68 subjects."""
+    parts = [known_labels()[dataset].sets["3-megc"] for dataset in ("casme2", "samm", "smic")]
+    assert {part.names for part in parts} == {("negative", "positive", "surprise")}
+    expected = [part.expected[release] for part, release in zip(parts, ("2019", "v2", "hs"), strict=True)]
+    assert [sum(column) for column in zip(*(entry.counts for entry in expected), strict=True)] == [250, 109, 83]
+    assert (sum(entry.total for entry in expected), sum(entry.subjects for entry in expected)) == (442, 68)
+
+
+@pytest.mark.parametrize("dataset,name,release,total", [
+    ("casme2", "5", "2019", 249), ("casme2", "5", "2014", 247), ("casme2", "3", "2019", 156),
+    ("casme2", "3-megc", "2019", 145), ("samm", "5", "v2", 136), ("samm", "3", "v2", 133), ("smic", "3", "hs", 164),
+    ("casme_sq", "4", "final", 57), ("casme_sq", "3", "final", 38), ("casme3", "7", "a_v1", 921),
+    ("casme3", "7", "a_v2", 860), ("casme3", "3", "a_v2", 699), ("mmew", "6", "micro", 234),
+    ("dfew", "7", "single-labeled", 11697), ("ferv39k", "7", "all-scenes", 38935),
+    ("casme2", "3-shared", "2019", 159), ("samm", "3-shared", "v2", 67)])
+def test_totals_of_the_papers(dataset, name, release, total):
+    assert known_labels()[dataset].sets[name].expected[release].total == total
