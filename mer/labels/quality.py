@@ -1,0 +1,200 @@
+"""How good the labels are: detection, landmarks and flow, against the truth where a release brings one.
+
+A release with truth has `truth/<subject>.h5` in its raw folder (the synthetic one has): points (T, 68, 2) raw pixels of
+every frame on disk, flow (2, H, W) raw pixels from onset to apex, eye_mask (H, W) 1 where that flow is not valid.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mer import store
+from mer.datasets.clips import Clip, numbered_frames
+from mer.errors import MerError
+from mer.labels import sampling
+from mer.labels.align import LEFT_EYE, RIGHT_EYE, move
+from mer.labels.faces import NEIGHBOUR
+from mer.labels.flow import tvl1
+from mer.labels.records import Record, shard_name
+
+PARTS = {"jaw": slice(0, 17), "brow": slice(17, 27), "nose": slice(27, 36), "eye": slice(36, 48),
+         "mouth": slice(48, 68)}
+INNER = slice(17, 68)  # the jaw is left out of the headline error: its points may slide along the outline
+ACTIVE = 0.5  # pixels of the crop: what truly moves farther than this from onset to apex
+FAILURE = 0.10  # a frame whose inner error is above this fraction of the inter-ocular distance (MOL, section 4)
+
+
+@dataclass
+class Quality:
+    """Numbers of one dataset (flat, finite) and the arrays its pictures are drawn from."""
+
+    numbers: dict[str, float] = field(default_factory=dict)
+    scores: np.ndarray | None = None  # (frames,) the detector's confidence
+    jitter: np.ndarray | None = None  # (clips,) raw pixels
+    errors: np.ndarray | None = None  # (frames, 68) fraction of the inter-ocular distance
+    magnitude: dict[str, list[float]] = field(default_factory=dict)  # class -> mean |flow| of each clip, crop pixels
+    examples: list[dict] = field(default_factory=list)  # see `onset_apex`
+
+
+def inter_ocular(points: np.ndarray) -> np.ndarray:
+    """Distance of the eye centres, the means of points 36-41 and 42-47: (..., 68, 2) -> (...)."""
+    return np.linalg.norm(points[..., RIGHT_EYE, :].mean(-2) - points[..., LEFT_EYE, :].mean(-2), axis=-1)
+
+
+def jitter(points: np.ndarray) -> float:
+    """Frame-to-frame noise of a clip's inner points, pixels (standard deviation per coordinate); NaN below 3 frames.
+
+    From second differences, in which steady motion cancels and white noise of variance s^2 has variance 6 s^2.
+    """
+    second = np.diff(points[:, INNER].astype(np.float64), n=2, axis=0)
+    return float(np.sqrt((second**2).mean() / 6)) if len(second) else float("nan")
+
+
+def landmark_errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Distances to the true points (T, 68, 2) as fractions of the true inter-ocular distance: (T, 68)."""
+    return np.linalg.norm(points - truth, axis=-1) / inter_ocular(truth)[:, None]
+
+
+def flow_in_crop(flow: np.ndarray, unsure: np.ndarray, onset: np.ndarray, apex: np.ndarray, size: int):
+    """True flow, raw pixels at the onset frame's pixels, as seen between the aligned onset and apex crops.
+
+    A crop pixel q shows raw p = onset^-1(q), which moves to p + flow(p); the apex crop shows that at
+    apex(p + flow(p)).
+
+    Args:
+        flow: (2, H, W); unsure: (H, W), 1 where it is not valid; onset, apex: (2, 3) raw -> crop.
+
+    Returns:
+        (2, size, size) float64 crop pixels and (size, size) bool, where it is valid.
+    """
+    planes = [cv2.warpAffine(f.astype(np.float32), onset, (size, size), flags=cv2.INTER_LINEAR,
+                             borderMode=cv2.BORDER_REPLICATE) for f in flow]
+    valid = cv2.warpAffine((1 - unsure).astype(np.uint8), onset, (size, size), flags=cv2.INTER_NEAREST) > 0
+    q = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).astype(np.float64)
+    p = (q - onset[:, 2]) @ np.linalg.inv(onset[:, :2]).T
+    return (move(apex, p + np.stack(planes, -1)) - q).transpose(2, 0, 1), valid
+
+
+def flow_errors(flow: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> dict[str, float]:
+    """Mean end-point error in pixels over valid pixels, that of zero flow, and the share of the true flow recovered.
+
+    `slope` is the regression of estimated on true flow through zero; 1 = nothing lost, TV-L1 flattens small bumps.
+    `epe_active` and `epe_zero_active`, if any pixel truly moves by more than ACTIVE, are means over those alone.
+    """
+    est, true = flow[:, valid].astype(np.float64), truth[:, valid]
+    error, length = np.hypot(*(est - true)), np.hypot(*true)
+    found = {"epe": float(error.mean()), "epe_zero": float(length.mean()),
+             "slope": float((est * true).sum() / max((true**2).sum(), 1e-12))}
+    if (active := length > ACTIVE).any():
+        found |= {"epe_active": float(error[active].mean()), "epe_zero_active": float(length[active].mean())}
+    return found
+
+
+def onset_apex(item: tuple[Clip, Record, Record | None]) -> dict:
+    """TV-L1 from onset to apex crop of an aligned record, beside the truth if there is one. One work item.
+
+    Returns:
+        clip_id, label, onset and apex (H, W) uint8, flow (2, H, W) float32; with truth also truth (2, H, W), valid
+        (H, W) and the numbers of `flow_errors`.
+    """
+    cv2.setNumThreads(1)
+    clip, record, truth = item
+    first, last = sampling.clip_sets(record["numbers"], record["annotation"], t=2, sets=1, span="clip",
+                                     seed_words=())[0]
+    onset, apex = record["frames"][first], record["frames"][last]
+    found = {"clip_id": clip.clip_id, "label": clip.label_raw, "onset": onset, "apex": apex, "flow": tvl1(onset, apex)}
+    if truth is None or clip.apex is None:
+        return found
+    matrix = record["matrix"]
+    ends = (matrix, matrix) if matrix.ndim == 2 else (matrix[first], matrix[last])
+    true, valid = flow_in_crop(truth["flow"], truth["eye_mask"], *ends, len(onset))
+    return found | {"truth": true, "valid": valid} | flow_errors(found["flow"], true, valid)
+
+
+def chosen(clips: list[Clip], count: int) -> list[Clip]:
+    """At most `count` clips, spread evenly over the list: the same ones in every run."""
+    picks = np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int)) if clips else ()
+    return [clips[i] for i in picks]
+
+
+def read_truth(raw_root: Path, clips: list[Clip]) -> dict[str, Record]:
+    """The truth records of a release's clips, {} if it brings none."""
+    found: dict[str, Record] = {}
+    for subject in dict.fromkeys(clip.subject for clip in clips):
+        path = raw_root / "truth" / shard_name(subject)
+        found |= store.read_shard(path)[0] if path.is_file() else {}
+    return found
+
+
+def true_points(raw_root: Path, clip: Clip, truth: Record, numbers: np.ndarray) -> np.ndarray:
+    """The true points (T, 68, 2) of the frames with these numbers.
+
+    Raises:
+        MerError: the truth does not have one set of points per frame on disk.
+    """
+    on_disk = [number for number, _ in numbered_frames(raw_root / clip.frames_dir)]
+    if len(on_disk) != len(truth["points"]):
+        raise MerError(f"{clip.clip_id}: {len(on_disk)} frames on disk, {len(truth['points'])} with true points; "
+                       "delete the raw folder and run `dvc repro` to make both anew")
+    return truth["points"][np.searchsorted(on_disk, numbers)]
+
+
+def measure_landmarks(quality: Quality, marks: dict[str, Record], clips: list[Clip], truth: dict[str, Record],
+                      raw_root: Path, excluded: int) -> None:
+    """Fill in detection (share of the labelled clips' frames), jitter, and errors against the truth if there is one.
+
+    Errors are means over a frame's points; their mean, 95th percentile and failure rate are over frames.
+    """
+    how, scores, pixels, relative, errors = [], [], [], [], []
+    for clip in clips:
+        if (mark := marks.get(clip.clip_id)) is None:
+            continue
+        how.append(mark["how"])
+        scores.append(mark["score"][mark["how"] != NEIGHBOUR])
+        pixels.append(jitter(mark["points"]))
+        relative.append(pixels[-1] / np.median(inter_ocular(mark["points"])))
+        if clip.clip_id in truth:
+            true = true_points(raw_root, clip, truth[clip.clip_id], mark["numbers"])
+            errors.append(landmark_errors(mark["points"], true))
+    how, quality.scores, quality.jitter = np.concatenate(how), np.concatenate(scores), np.array(pixels)
+    quality.numbers |= {
+        "clips": len(marks), "clips_excluded": excluded, "frames": int(how.size),
+        "detection_rate": float((how != NEIGHBOUR).mean()), "upsampled_rate": float((how == 1).mean()),
+        "score_min": float(quality.scores.min()), "score_median": float(np.median(quality.scores))}
+    if np.isfinite(pixels).any():
+        quality.numbers |= {"landmark_jitter_px": float(np.nanmean(pixels)),
+                            "landmark_jitter_iod": float(np.nanmean(relative))}
+    if errors:
+        quality.errors = np.concatenate(errors)
+        frames = quality.errors[:, INNER].mean(1)
+        quality.numbers |= {"landmark_error_mean": float(frames.mean()),
+                            "landmark_error_p95": float(np.percentile(frames, 95)),
+                            "landmark_error_max": float(frames.max()),
+                            "landmark_failure_rate": float((frames > FAILURE).mean())}
+        quality.numbers |= {f"landmark_error_{part}": float(quality.errors[:, points].mean())
+                            for part, points in PARTS.items()}
+
+
+def measure_magnitude(quality: Quality, flows: dict[str, Record], class_of: dict[str, str]) -> None:
+    """Fill in the mean length of the labelled flow, crop pixels, over all clips and by class."""
+    for clip_id, record in flows.items():
+        if clip_id in class_of:
+            length = np.hypot(*record["flow"].astype(np.float32).transpose(1, 0, 2, 3)).mean()
+            quality.magnitude.setdefault(class_of[clip_id], []).append(float(length))
+    if quality.magnitude:
+        quality.numbers["flow_magnitude"] = float(np.mean([v for values in quality.magnitude.values() for v in values]))
+        quality.numbers |= {f"flow_magnitude_{name}": float(np.mean(values))
+                            for name, values in sorted(quality.magnitude.items())}
+
+
+def measure_flow(quality: Quality, examples: list[dict]) -> None:
+    """Fill in the errors of TV-L1 from onset to apex, averaged over the examples that have a truth."""
+    quality.examples = examples
+    known = [example for example in examples if "epe" in example]
+    if known:
+        quality.numbers["flow_truth_clips"] = len(known)
+        for name in ("epe", "epe_zero", "slope", "epe_active", "epe_zero_active"):
+            if values := [example[name] for example in known if name in example]:
+                quality.numbers[f"flow_{name}"] = float(np.mean(values))

@@ -1,0 +1,52 @@
+"""What the label stages share: the command line, the index, and a map over clips that survives being killed."""
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mer import parallel, params, store
+from mer.datasets import clips as clip_table
+from mer.datasets.clips import Clip
+from mer.errors import main
+from mer.labels.records import Record
+
+
+def command(stage: str, source: str, about: str, run: Callable[[str, params.Params, list[Clip], dict], None]) -> None:
+    """Run a stage as `python -m stages.<stage> <dataset>`: `run(dataset, parameters, clips, summary of `source`)`."""
+    def body() -> None:
+        parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=about)
+        parser.add_argument("dataset", help="one of params.yaml's datasets or pretrain.sources")
+        dataset = parser.parse_args().dataset
+        p = params.load()  # first, so that a wrong knob is told within the first second
+        folder = Path("data") / source / dataset
+        run(dataset, p, clip_table.read_clips(folder / "clips.csv"), store.read_json(folder / "summary.json"))
+
+    main(body)
+
+
+def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[tuple[str, object]],
+          settings: params.Parallel, inputs: Iterable[object]) -> dict[str, Record]:
+    """Map `fn` over (clip id, item) on all cores: {clip id: record}; finished clips survive an interrupted run.
+
+    Args:
+        settings: the `parallel` section of the parameters.
+        inputs: plain values that decide the records; with this package's code they name the scratch folder.
+    """
+    items = list(items)
+    scratch = parallel.scratch_dir(f"{stage}@{dataset}", parallel.code("mer.labels"), *inputs)
+    parallel.clear_scratch(f"{stage}@{dataset}", keep=scratch)
+    records = parallel.work(fn, items, desc=f"{stage} {dataset}", workers=settings.workers, backend=settings.backend,
+                            scratch=scratch)
+    return dict(zip((name for name, _ in items), records, strict=True))
+
+
+def done(stage: str, dataset: str) -> None:
+    """Drop the finished clips kept for a restart: the stage's store is complete."""
+    parallel.clear_scratch(f"{stage}@{dataset}")
+
+
+def raw_state(raw_root: Path, clips: Iterable[Clip]) -> list[list]:
+    """[folder, file, bytes, time of change] of every frame file, for a restart's key; hashing a release costs more."""
+    folders = dict.fromkeys(clip.frames_dir for clip in clips)
+    files = ((folder, path) for folder in folders for path in sorted((raw_root / folder).glob("*")))
+    return [[folder, path.name, path.stat().st_size, path.stat().st_mtime_ns] for folder, path in files]

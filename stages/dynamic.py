@@ -1,0 +1,31 @@
+"""dynamic@D: dynamic images of the sampled frames, FDP's reconstruction target -> data/dynamic/D."""
+
+import functools
+from dataclasses import asdict
+
+from mer import parallel
+from mer.labels import dynamic_image, records
+from mer.labels.run import command, done, label
+
+
+def run(dataset, p, clips, before) -> None:
+    out, source = f"data/dynamic/{dataset}", f"data/aligned/{dataset}"
+    settings = {**asdict(p.sampling), "coeffs": p.dynamic.coeffs}
+    attrs = {"units": "dynamic: 0 to 1; index: positions into the aligned frames", **settings}
+    if p.model != "fdp":
+        records.write(out, "dynamic", clips, {}, attrs=attrs, summary={"dataset": dataset, "used": False},
+                      before=before)
+        print(f"dynamic {dataset}: model {p.model} uses no dynamic images, an empty store is written")
+        return
+    aligned, _ = records.read(source, clips, ["frames", "numbers", "annotation"])
+    items = [(clip_id, (clip_id, record)) for clip_id, record in aligned.items()]
+    made = label("dynamic", dataset, functools.partial(dynamic_image.dynamic_clip, **settings), items, p.parallel,
+                 [settings, parallel.digest(source)])
+    summary = records.write(out, "dynamic", clips, made, before=before, attrs=attrs,
+                            summary={"dataset": dataset, "used": True})
+    print(f"dynamic {dataset}: {summary['clips']} clips; {len(summary['excluded'])} clips excluded")
+    done("dynamic", dataset)
+
+
+if __name__ == "__main__":
+    command("dynamic", "aligned", __doc__, run)

@@ -1,0 +1,38 @@
+"""flow@D: TV-L1 flow between consecutive sampled frames of the aligned crops, MOL's flow labels -> data/flow/D."""
+
+import functools
+from dataclasses import asdict
+
+import numpy as np
+
+from mer import parallel
+from mer.labels import flow, records
+from mer.labels.run import command, done, label
+
+
+def run(dataset, p, clips, before) -> None:
+    out, source = f"data/flow/{dataset}", f"data/aligned/{dataset}"
+    settings = {**asdict(p.sampling), "pairs": p.flow.pairs}
+    attrs = {"units": "flow: crop pixels, u right, v down; index: positions into the aligned frames", **settings}
+    if not (p.model == "mol" and "flow" in p.mol.tasks):
+        records.write(out, "flow", clips, {}, attrs=attrs, summary={"dataset": dataset, "used": False}, before=before)
+        print(f"flow {dataset}: model {p.model} has no flow task, an empty store is written")
+        return
+    aligned, _ = records.read(source, clips, ["frames", "numbers", "annotation"])
+    items = [(clip_id, (clip_id, record)) for clip_id, record in aligned.items()]
+    made = label("flow", dataset, functools.partial(flow.flow_clip, **settings), items, p.parallel,
+                 [settings, parallel.digest(source)])
+    kept = [record for record in made.values() if "excluded" not in record]
+    summary = records.write(
+        out, "flow", clips, made, before=before, attrs=attrs,
+        summary={"dataset": dataset, "used": True, "pairs": sum(len(r["pair"]) for r in kept),
+                 "short_clips": sum(bool((np.diff(r["index"]) == 0).any()) for r in kept),
+                 "without_apex": sum(bool(aligned[c]["annotation"][1] < 0) for c in made)})
+    note = f", {summary['without_apex']} without apex use the middle frame" if p.sampling.t == 2 else ""
+    print(f"flow {dataset}: {summary['clips']} clips, {summary['pairs']} labelled pairs; {summary['short_clips']} "
+          f"clips shorter than {p.sampling.t} frames repeat some{note}; {len(summary['excluded'])} clips excluded")
+    done("flow", dataset)
+
+
+if __name__ == "__main__":
+    command("flow", "aligned", __doc__, run)

@@ -1,0 +1,30 @@
+"""landmarks@D: dlib's face box and 68 points of every frame, in raw pixels -> data/landmarks/D."""
+
+import functools
+from dataclasses import asdict
+
+from mer.datasets.releases import raw_root
+from mer.labels import faces, records
+from mer.labels.run import command, done, label, raw_state
+
+
+def run(dataset, p, clips, before) -> None:
+    root = raw_root(dataset)
+    path = faces.predictor_path(p.landmarks.model_path)
+    settings = {"upsample_retry": p.landmarks.upsample_retry}
+    fn = functools.partial(faces.landmark_clip, raw_root=str(root), model_path=str(path), **settings)
+    found = label("landmarks", dataset, fn, [(clip.clip_id, clip) for clip in clips], p.parallel,
+                  [settings, path.name, path.stat().st_size, [asdict(clip) for clip in clips], raw_state(root, clips)])
+    summary = records.write(
+        f"data/landmarks/{dataset}", "landmarks", clips, found,
+        before={"excluded": [], "index": before},
+        attrs={"units": "points and boxes: raw pixels, x right, y down", "predictor": path.name, **settings},
+        summary={"dataset": dataset, **faces.counts(found.values())})
+    print("landmarks {dataset}: {clips} clips, {frames} frames; face found in {detected} ({upsampled} only after "
+          "enlarging), {neighbour} took a neighbour's box, {several_faces} hold several faces; {n} clips excluded"
+          .format(**summary, n=len(summary["excluded"])))
+    done("landmarks", dataset)
+
+
+if __name__ == "__main__":
+    command("landmarks", "index", __doc__, run)

@@ -1,0 +1,58 @@
+"""quality: what was read, left out, and how good its labels are -> reports/quality.json, reports/plots/labels/."""
+
+import argparse
+from pathlib import Path
+
+from mer import parallel, params, store
+from mer.datasets.clips import read_clips
+from mer.datasets.labels import class_index, label_set
+from mer.datasets.releases import raw_root
+from mer.errors import main
+from mer.labels import quality, quality_plots, records
+from mer.reporting import contact_sheet
+
+FLOW_CLIPS = 16  # clips per dataset whose onset-to-apex flow is compared with the truth
+
+
+def measure(dataset: str, set_name: str, p: params.Params) -> quality.Quality:
+    """The quality of one dataset's labels, its pictures drawn."""
+    clips, root = read_clips(f"data/aligned/{dataset}/clips.csv"), raw_root(dataset)
+    labels = label_set(dataset, set_name, "data/aligned")
+    class_of = {c.clip_id: labels.names[k] for c in clips if (k := class_index(c, labels)) is not None}
+    truth = quality.read_truth(root, clips)
+    result = quality.Quality(numbers={"is_synthetic": int(dataset in ("synthetic", "synthetic_macro"))})
+    marks, summary = records.read(f"data/landmarks/{dataset}", clips, ["points", "how", "score", "numbers"])
+    quality.measure_landmarks(result, marks, clips, truth, root, len(summary["excluded"]))
+    flows, _ = records.read_labelled(f"data/flow/{dataset}", ["flow"])
+    quality.measure_magnitude(result, flows, class_of)
+    aligned, _ = records.read(f"data/aligned/{dataset}", clips, ["frames", "matrix", "numbers", "annotation"])
+    picked = quality.chosen([c for c in clips if c.clip_id in aligned and c.clip_id in class_of], FLOW_CLIPS)
+    quality.measure_flow(result, parallel.run_items(
+        quality.onset_apex, [(c.clip_id, (c, aligned[c.clip_id], truth.get(c.clip_id))) for c in picked],
+        desc=f"quality {dataset}", unit="clip", workers=p.parallel.workers, backend=p.parallel.backend))
+    note = " (synthetic data)" if result.numbers["is_synthetic"] else ""
+    quality_plots.draw(result, Path("reports/plots/labels") / dataset, f"{dataset}{note}")
+    return result
+
+
+def run() -> None:
+    argparse.ArgumentParser(prog="python -m stages.quality", description=__doc__).parse_args()
+    p = params.load()
+    wanted = [(d, p.classes) for d in p.datasets] + [(d, p.pretrain.classes) for d in p.pretrain.sources]
+    numbers, told = {}, {}
+    for dataset, set_name in wanted:
+        told[dataset] = {"index": store.read_json(f"data/aligned/{dataset}/summary.json")["index"],
+                         "excluded": records.exclusions("data", dataset)}
+        found = measure(dataset, set_name, p).numbers
+        numbers |= {f"{dataset}.{name}": value for name, value in found.items()}
+        print(f"quality {dataset}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
+    store.write_json("reports/quality.json", numbers)
+    store.write_json("reports/plots/labels/data.json", told)
+    roots = {name: raw_root(dataset) for name, dataset in (("micro", "synthetic"), ("macro", "synthetic_macro"))
+             if dataset in told}
+    if roots:
+        contact_sheet.write(roots, Path("reports/plots/synthetic"))
+
+
+if __name__ == "__main__":
+    main(run)
