@@ -1,0 +1,134 @@
+"""What can be chosen about MOL, with the paper's values as defaults; no torch here, so parameters are checked quickly.
+
+Source: MOL (TPAMI 2025), sections 3 and 4.3 (ablations of Tables VIII-XIII).
+"""
+
+from dataclasses import dataclass
+
+TASKS = ("mer", "flow", "landmark")
+FCC = ("fcc", "fcc_v", "fcc_h", "transformer", "release", "off")
+CCC = ("paper", "release", "off")
+MER_INPUTS = ("concat", "first", "last", "all", "add", "sub")
+
+SIZE = 128  # side of the crop the network sees, pixels
+MAP = 16  # side of the feature maps F_k after the conv stack
+POINTS = 68
+TRANSFORMER_HEADS = 4
+
+
+@dataclass(frozen=True)
+class MolConfig:
+    """Every switch of MOL. Defaults are the paper's form at full width.
+
+    Fields marked (ours) are in neither the paper nor the released code.
+    """
+
+    tasks: tuple[str, ...] = TASKS  # Table VIII, XIV, XV: a task that is not named has no head and no loss
+    t: int = 8  # frames of a clip (Table XIII: 2, 4, 8, 16)
+    width: float = 1.0  # (ours) factor on the channels of stem, F5C, flow module and landmark head
+    stem_act: str = "none"  # none | relu between the stem's convolutions; Table I lists convolutions only
+    f5c: bool = True  # Table IX: False = "w/o F5C", F^(g) = F^(r)
+    f5c_blocks: int = 1  # Table X: 1, 2, 3 blocks in series in each branch
+    fcc: str = "fcc"  # Tables IX, XI: fcc | fcc_v | fcc_h | transformer | release | off
+    fcc_norm: str = "none"  # none | bn: batch norm after the first positional embedding of each path (released code)
+    ccc: str = "paper"  # Table IX: paper | release (pixel graph) | off
+    k: int = 4  # neighbours of a node of CCC (released code; the paper's number is lost)
+    ccc_self: bool = True  # a node may be its own neighbour, as in the released code and in DGCNN
+    share_branches: bool = False  # one F5C for both frames of a pair; the released code has two
+    mer_input: str = "concat"  # Table XII: concat | first | last | all | add | sub
+    centre: str = "none"  # (ours) clip_mean: the F5C path sees the frames minus their clip's mean frame
+    gain: float = 1.0  # (ours) with clip_mean: standard deviation of the frames' residual that the F5C path sees
+    position_sd: float = 1.0  # sd of the first positional embeddings and FCC biases (released code 1; ours 0.1 in demo)
+    flow_init: float = 0.01  # (ours) factor on the first weights of the last flow layer (released code 1)
+    dropout: float = 0.5  # before both fully-connected layers of the MER head
+
+
+def scaled(channels: int, width: float) -> int:
+    """Channels of a layer at `width`: at least one."""
+    return max(1, round(channels * width))
+
+
+def feature_channels(cfg: MolConfig) -> int:
+    """C, the channels of F_k: 128 at full width."""
+    return scaled(128, cfg.width)
+
+
+def uses_first_branch(cfg: MolConfig) -> bool:
+    """Whether any task reads the local-global features of frames 0..t-2."""
+    return "flow" in cfg.tasks or ("mer" in cfg.tasks and cfg.mer_input != "last")
+
+
+def uses_second_branch(cfg: MolConfig) -> bool:
+    """Whether any task reads the local-global features of frames 1..t-1."""
+    return "flow" in cfg.tasks or "landmark" in cfg.tasks or ("mer" in cfg.tasks and cfg.mer_input != "first")
+
+
+def mer_length(cfg: MolConfig) -> int:
+    """L, the number of maps stacked in time before the 3D convolution (Table XII): 2(t-1), t or t-1."""
+    return {"concat": 2 * (cfg.t - 1), "all": cfg.t}.get(cfg.mer_input, cfg.t - 1)
+
+
+def validate(cfg: MolConfig) -> list[str]:
+    """The problems of `cfg`, each one line that names the field, its value and what was expected; empty = valid."""
+    problems = []
+
+    def check(good: bool, field: str, expected: str) -> None:
+        if not good:
+            problems.append(f"mol.{field} = {getattr(cfg, field)!r}: expected {expected}")
+
+    def choice(field: str, names: tuple[str, ...]) -> None:
+        check(getattr(cfg, field) in names, field, "one of " + ", ".join(names))
+
+    named = isinstance(cfg.tasks, (tuple, list)) and all(isinstance(task, str) for task in cfg.tasks)
+    check(
+        named and len(cfg.tasks) > 0 and set(cfg.tasks) <= set(TASKS) and len(set(cfg.tasks)) == len(cfg.tasks),
+        "tasks",
+        "one or more of " + ", ".join(TASKS) + ", each once",
+    )
+    check(cfg.t >= 2, "t", "at least 2 frames, since MOL works on pairs")
+    check(cfg.width > 0, "width", "a positive factor")
+    choice("stem_act", ("none", "relu"))
+    check(1 <= cfg.f5c_blocks, "f5c_blocks", "at least 1; to leave the block out set f5c = false")
+    choice("fcc", FCC)
+    choice("fcc_norm", ("none", "bn"))
+    choice("ccc", CCC)
+    choice("mer_input", MER_INPUTS)
+    choice("centre", ("none", "clip_mean"))
+    check(cfg.gain > 0, "gain", "a positive number")
+    check(cfg.position_sd >= 0, "position_sd", "a standard deviation, not negative")
+    check(cfg.flow_init >= 0, "flow_init", "a factor, not negative")
+    check(0 <= cfg.dropout < 1, "dropout", "a probability below 1")
+    if not problems:
+        _check_block(cfg, check)
+    return problems
+
+
+def _check_block(cfg: MolConfig, check) -> None:
+    """Combinations inside the F5C block that cannot be built, or that would change nothing."""
+    channels = feature_channels(cfg)
+    if not cfg.f5c:
+        check(cfg.f5c_blocks == 1, "f5c_blocks", "1 when f5c = false, because no block is built")
+        return
+    check(
+        cfg.fcc != "off" or cfg.ccc != "off",
+        "fcc",
+        "anything but off when ccc = off too; to leave out the whole block set f5c = false",
+    )
+    check(
+        cfg.fcc_norm == "none" or cfg.fcc not in ("transformer", "off"),
+        "fcc_norm",
+        f"none with fcc = {cfg.fcc}, which has no positional term to normalise",
+    )
+    if cfg.fcc == "transformer":
+        check(
+            channels % TRANSFORMER_HEADS == 0,
+            "width",
+            f"a multiple of {TRANSFORMER_HEADS / 128} with fcc = transformer, whose {TRANSFORMER_HEADS} heads share "
+            f"the {channels} channels",
+        )
+    if cfg.fcc == "release":
+        check(channels % 2 == 0, "width", f"an even number of channels (now {channels}) with fcc = release")
+    if cfg.ccc != "off":
+        nodes = channels if cfg.ccc == "paper" else MAP * MAP
+        most = nodes if cfg.ccc_self else nodes - 1
+        check(1 <= cfg.k <= most, "k", f"1 to {most} neighbours, since the graph of ccc = {cfg.ccc} has {nodes} nodes")
