@@ -1,0 +1,190 @@
+"""Clips on the device as uint8, and batches made there: sampling, crop and flip of frames, landmarks and flow together.
+
+No worker processes and no transfer per step but a few random integers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mer.datasets.clips import Clip
+from mer.errors import MerError
+from mer.labels import records
+from mer.labels.sampling import clip_sets
+
+# index of the mirrored point for each of dlib's 68 landmarks
+_SWAPS = ((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46), (31, 35), (32, 34), (48, 54), (49, 53), (50, 52),
+          (55, 59), (56, 58), (60, 64), (61, 63), (65, 67))
+MIRROR = np.arange(68)
+for _i in range(17):
+    MIRROR[_i] = 16 - _i
+for _i in range(17, 27):
+    MIRROR[_i] = 43 - _i
+for _a, _b in _SWAPS:
+    MIRROR[_a], MIRROR[_b] = _b, _a
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One clip of the run and its class index."""
+
+    clip: Clip
+    label: int
+
+    @property
+    def subject(self) -> str:
+        return self.clip.subject
+
+
+@dataclass(frozen=True)
+class Clips:
+    """All clips of a run on one device.
+
+    Attributes:
+        frames: (N, S, t, H, W) uint8, the aligned gray crops of each sampling set (set 0 = segment midpoints).
+        points: (N, S, t, 68, 2) float32, landmarks in crop pixels.
+        flow: (N, P, 2, H, W) float16, TV-L1 labels in pixels (u right, v down), or None when no model needs them.
+        pair: (N, P, 2) int64, each label's (set, k): from sampled frame k to k + 1.
+        label: (N,) int64.
+    """
+
+    entries: tuple[Entry, ...]
+    frames: torch.Tensor
+    points: torch.Tensor
+    flow: torch.Tensor | None
+    pair: torch.Tensor | None
+    label: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a model and its losses are given.
+
+    Attributes:
+        frames: (B, t, 1, C, C) float32 in [0, 1], C the crop's side in pixels.
+        points: (B, t, 68, 2) float32, crop pixels.
+        flow: (B, Q, 2, C, C) float32 pixels or None; pairs: (B, Q) int64, the k of each.
+        label: (B,) int64.
+    """
+
+    frames: torch.Tensor
+    points: torch.Tensor
+    flow: torch.Tensor | None
+    pairs: torch.Tensor | None
+    label: torch.Tensor
+
+
+def load(data: Path, entries: tuple[Entry, ...], sampling, *, with_flow: bool, device: str) -> Clips:
+    """Read the sampled frames, landmarks and (if `with_flow`) flow labels of `entries` from the shards below `data`.
+
+    Args:
+        sampling: params.yaml's section: t, sets, span, seed.
+
+    Raises:
+        MerError: a clip is in no shard, or its flow labels belong to other sampled frames.
+    """
+    frames, points, flow, pair = ([None] * len(entries) for _ in range(4))
+    for dataset in sorted({entry.clip.dataset for entry in entries}):
+        rows = {entry.clip.clip_id: i for i, entry in enumerate(entries) if entry.clip.dataset == dataset}
+        clips = [entries[i].clip for i in rows.values()]
+        aligned = records.read(data / "aligned" / dataset, clips, ("frames", "points", "numbers", "annotation"))[0]
+        labelled = records.read(data / "flow" / dataset, clips)[0] if with_flow else {}
+        for clip in clips:
+            i, record = rows[clip.clip_id], aligned[clip.clip_id]
+            index = clip_sets(record["numbers"], record["annotation"], t=sampling.t, sets=sampling.sets,
+                              span=sampling.span, seed_words=(sampling.seed, clip.clip_id))
+            frames[i], points[i] = record["frames"][index], record["points"][index]
+            if with_flow:
+                if not np.array_equal(labelled[clip.clip_id]["index"], index):
+                    raise MerError(f"data/flow/{dataset}: clip {clip.clip_id} is labelled for other sampled frames; "
+                                   "delete data/flow and run `dvc repro`")
+                flow[i], pair[i] = labelled[clip.clip_id]["flow"], labelled[clip.clip_id]["pair"]
+
+    def on_device(arrays: list, dtype: torch.dtype) -> torch.Tensor:
+        return torch.from_numpy(np.stack(arrays)).to(device=device, dtype=dtype)
+
+    return Clips(entries, on_device(frames, torch.uint8), on_device(points, torch.float32),
+                 on_device(flow, torch.float16) if with_flow else None,
+                 on_device(pair, torch.int64) if with_flow else None,
+                 torch.tensor([entry.label for entry in entries], device=device))
+
+
+def train_batch(clips: Clips, rows: torch.Tensor, *, crop: int, flip: bool, flow_pairs: int,
+                generator: torch.Generator) -> Batch:
+    """A training batch of the clips `rows` (B,): per clip a random sampling set, crop offset, flip and flow pairs.
+
+    All random numbers come from `generator` (on the CPU, so that every device draws the same).
+    """
+    n_sets, t, height, width = clips.frames.shape[1:]
+    count = len(rows)
+
+    def draw(high: int) -> torch.Tensor:
+        return torch.randint(high, (count,), generator=generator)
+
+    chosen, top, left = draw(n_sets), draw(height - crop + 1), draw(width - crop + 1)
+    flips = draw(2).bool() if flip else torch.zeros(count, dtype=torch.bool)
+    columns = None
+    if clips.flow is not None:
+        per_set = clips.pair.shape[1] // n_sets
+        order = torch.rand(count, per_set, generator=generator).argsort(dim=1)[:, :flow_pairs]
+        columns = (chosen[:, None] * per_set + order.sort(dim=1).values).to(clips.label.device)
+    to = {"device": clips.label.device, "non_blocking": True}
+    return _cut(clips, rows.to(**to), chosen.to(**to), top.to(**to), left.to(**to), flips.to(**to), columns, crop)
+
+
+def test_batch(clips: Clips, rows: torch.Tensor, *, crop: int) -> Batch:
+    """The fixed batch that is evaluated: segment midpoints, centre crop, no flip, every labelled pair of that set."""
+    rows = rows.to(clips.label.device)
+    zero = torch.zeros_like(rows)
+    top, left = ((side - crop) // 2 for side in clips.frames.shape[3:])
+    columns = None
+    if clips.flow is not None:
+        per_set = clips.pair.shape[1] // clips.frames.shape[1]
+        columns = torch.arange(per_set, device=rows.device).expand(len(rows), per_set)
+    return _cut(clips, rows, zero, zero + top, zero + left, zero.bool(), columns, crop)
+
+
+def _cut(clips: Clips, rows, chosen, top, left, flips, columns, crop: int) -> Batch:
+    """Crop and flip frames, landmarks and flow together, by indexing on the device."""
+    side = torch.arange(crop, device=rows.device)
+    y = top[:, None] + side  # (B, C)
+    x = left[:, None] + torch.where(flips[:, None], crop - 1 - side, side)
+    t = torch.arange(clips.frames.shape[2], device=rows.device)
+    frames = clips.frames[rows[:, None, None, None], chosen[:, None, None, None], t[None, :, None, None],
+                          y[:, None, :, None], x[:, None, None, :]]
+    points = clips.points[rows, chosen] - torch.stack([left, top], dim=1)[:, None, None, :]
+    mirrored = points[:, :, torch.from_numpy(MIRROR).to(rows.device)]
+    mirrored = torch.stack([crop - 1 - mirrored[..., 0], mirrored[..., 1]], dim=-1)
+    points = torch.where(flips[:, None, None, None], mirrored, points)
+    flow = pairs = None
+    if columns is not None:
+        both = torch.arange(2, device=rows.device)
+        flow = clips.flow[rows[:, None, None, None, None], columns[:, :, None, None, None],
+                          both[None, None, :, None, None], y[:, None, None, :, None], x[:, None, None, None, :]].float()
+        sign = torch.where(flips, -1.0, 1.0)[:, None, None, None]
+        flow = torch.stack([flow[:, :, 0] * sign, flow[:, :, 1]], dim=2)
+        pairs = clips.pair[rows[:, None], columns][..., 1]
+    return Batch((frames.float() / 255).unsqueeze(2), points, flow, pairs, clips.label[rows])
+
+
+def statistics(clips: Clips, rows: torch.Tensor) -> tuple[float, float, float, torch.Tensor]:
+    """Pixel mean, pixel sd, sd after removing each clip's mean frame (all in [0, 1]), and the mean shape (68, 2).
+
+    Over set 0 of the clips `rows` (the training clips of a fold). The mean shape is in crop pixels of the centre of
+    the aligned picture's own coordinates; shift it by the crop's centre offset before use.
+    """
+    total = square = residual = count = 0.0
+    for part in rows.split(64):
+        frames = clips.frames[part.to(clips.label.device), 0].double() / 255
+        total += frames.sum().item()
+        square += frames.square().sum().item()
+        residual += (frames - frames.mean(dim=1, keepdim=True)).square().sum().item()
+        count += frames.numel()
+    mean = total / count
+    shape = clips.points[rows.to(clips.label.device), 0].double().mean(dim=(0, 1)).float()
+    return mean, max(square / count - mean * mean, 1e-12) ** 0.5, max(residual / count, 1e-12) ** 0.5, shape

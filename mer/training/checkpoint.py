@@ -1,0 +1,67 @@
+"""Checkpoints: tensors and plain numbers only, written atomically, the same content giving the same bytes."""
+
+import io
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mer import store
+from mer.errors import MerError
+
+
+def save(path: str | Path, content: dict) -> None:
+    """Write a dict of tensors, numbers, strings and containers of them."""
+    buffer = io.BytesIO()  # torch names the archive's inner folder after the file, so a temporary name would show
+    torch.save(content, buffer)
+    with store.atomic(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> dict:
+    """Read a checkpoint; nothing but tensors and plain values is ever unpickled.
+
+    Raises:
+        MerError: the file is missing or no checkpoint.
+    """
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise MerError(f"{path}: no such checkpoint; run `dvc repro` to make it") from None
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise MerError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]}); delete it and run "
+                       "`dvc repro`") from None
+
+
+def load_pretrained(model: nn.Module, pretrained: dict, classes: tuple[str, ...], head: str,
+                    head_key: str) -> list[str]:
+    """Copy pretrained weights into `model`, whose label set may be another one, and return the classes carried over.
+
+    Args:
+        pretrained: content of a pretraining checkpoint, with keys `model` (state dict) and `classes` (names in order).
+        classes: the label set of `model`.
+        head: `drop` leaves the last layer of the classifier as initialised (paper: section 4.1.2, the released code
+            raises there); `match` copies the rows of classes that have the same name in both sets (ours).
+        head_key: name of the classifier's last layer, e.g. `mer.fc2`.
+
+    Raises:
+        MerError: any tensor but the last layer is missing, left over, or of another shape.
+    """
+    state = dict(pretrained["model"])
+    own = model.state_dict()
+    names = list(pretrained["classes"])
+    carried = [name for name in classes if name in names] if head == "match" else []
+    for key in (f"{head_key}.weight", f"{head_key}.bias"):
+        if key not in own or key not in state:
+            continue
+        value = own[key].clone()
+        for name in carried:
+            value[classes.index(name)] = state[key][names.index(name)].to(value)
+        state[key] = value
+    for key in sorted(set(own) | set(state)):
+        if key not in state or key not in own or own[key].shape != state[key].shape:
+            found, needed = (tuple(tensors[key].shape) if key in tensors else "missing" for tensors in (state, own))
+            raise MerError(f"pretrained checkpoint: tensor {key} is {found}, the model needs {needed}; pretrain with "
+                           "the same model settings, or set pretrain.sources to []")
+    model.load_state_dict(state)
+    return carried

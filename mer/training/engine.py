@@ -1,0 +1,177 @@
+"""Train a network for a number of steps, resumable at a step to the same bytes; predict with it.
+
+Every step's randomness (clips, augmentation, dropout) is a function of (seed, step) alone, so the only state to keep
+is the network, the optimiser and the log.
+"""
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from mer.errors import MerError
+from mer.training import batches, checkpoint
+from mer.training.batches import Clips
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how to train; the fields are those of params.yaml's `train` and `pretrain` sections."""
+
+    steps: int
+    batch: int
+    crop: int
+    flip: bool
+    schedule: str
+    lr: float
+    weight_decay: float
+    clip_norm: float
+    flow_pairs: int
+    checkpoint_every: int
+    eval_every: int = 0
+    precision: str = "fp32"
+
+
+def configure(threads: int, precision: str) -> None:
+    """Make torch deterministic, set its number of CPU threads (results depend on it) and TF32."""
+    # cuBLAS is deterministic only with this, read when its first handle is made
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs 7 % of a step
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "fp32"
+    torch.backends.cudnn.benchmark = False
+
+
+def pick_device(wanted: str) -> str:
+    """`auto` is CUDA where there is one.
+
+    Raises:
+        MerError: `cuda` is asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise MerError("params.yaml: train.device = 'cuda', but torch sees no GPU here; expected auto or cpu")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+
+
+def derive(*words: int | str) -> int:
+    """A 63-bit seed from numbers and words, independent of their neighbours (SeedSequence's hash)."""
+    numbers = [w if isinstance(w, int) else int.from_bytes(w.encode(), "little") for w in words]
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def learning_rate(step: int, budget: Budget) -> float:
+    """Learning rate of a step (0-based): constant, or one cycle: cosine up from lr/25 over 30 %, cosine down to 0."""
+    if budget.schedule == "constant":
+        return budget.lr
+    peak = max(1.0, 0.3 * budget.steps)
+    if step < peak:
+        return budget.lr * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * step / peak)))
+    return budget.lr * 0.5 * (1 + math.cos(math.pi * (step - peak) / max(budget.steps - peak, 1)))
+
+
+def epoch_rows(rows: torch.Tensor, step: int, batch: int, seed: int) -> torch.Tensor:
+    """The clips of a step: each epoch goes once through a permutation of `rows` drawn from (seed, epoch)."""
+    per_epoch = max(len(rows) // batch, 1)
+    epoch, part = divmod(step, per_epoch)
+    generator = torch.Generator().manual_seed(derive(seed, "epoch", epoch))
+    order = torch.randperm(len(rows), generator=generator)
+    return rows[order[part * batch:(part + 1) * batch]]
+
+
+def train(model: nn.Module, losses: Callable, weights: dict[str, float], clips: Clips, rows: torch.Tensor,
+          budget: Budget, *, seed: int, state: Path, desc: str, evaluate: Callable[[nn.Module], list] | None = None,
+          ) -> tuple[list[dict], list[tuple[int, list]]]:
+    """Train `model` in place on the clips `rows` of `clips`.
+
+    Args:
+        losses: (outputs, batch) -> dict of named scalars; the total is their sum weighted by `weights`.
+        state: file of the resume state, written every `budget.checkpoint_every` steps.
+        desc: what is trained, for progress lines.
+        evaluate: called with the model every `budget.eval_every` steps; what it returns is kept with the step.
+
+    Returns:
+        The log, one dict per step with the losses (unweighted) and the total, and [(step, evaluation)].
+
+    Raises:
+        MerError: a loss is not finite.
+    """
+    device = clips.label.device
+    optimiser = torch.optim.AdamW(model.parameters(), lr=budget.lr, weight_decay=budget.weight_decay)
+    start, log, evaluations = 0, [], []
+    if state.exists():
+        kept = checkpoint.load(state, device)
+        model.load_state_dict(kept["model"])
+        optimiser.load_state_dict(kept["optimiser"])
+        start, log, evaluations = kept["step"], kept["log"], kept["evaluations"]
+        print(f"{desc}: continuing at step {start} of {budget.steps}", file=sys.stderr)
+    pending: list[tuple[int, dict[str, torch.Tensor]]] = []
+    began = told = time.monotonic()
+    model.train()
+    for step in range(start, budget.steps):
+        torch.manual_seed(derive(seed, "step", step))  # dropout
+        generator = torch.Generator().manual_seed(derive(seed, "batch", step))
+        batch = batches.train_batch(clips, epoch_rows(rows, step, budget.batch, seed), crop=budget.crop,
+                                    flip=budget.flip, flow_pairs=budget.flow_pairs, generator=generator)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, budget)
+        with torch.autocast(device.type, torch.bfloat16, enabled=budget.precision == "bf16"):
+            outputs = model(batch.frames, batch.pairs)
+        terms = losses(outputs, batch)
+        total = sum(weights[name] * value for name, value in terms.items())
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        if budget.clip_norm:
+            nn.utils.clip_grad_norm_(model.parameters(), budget.clip_norm)
+        optimiser.step()
+        pending.append((step, {**terms, "total": total}))
+        done = step + 1
+        if done % budget.checkpoint_every == 0 or done == budget.steps:
+            log += _fetch(pending, desc)
+            pending = []
+        if evaluate is not None and budget.eval_every and (done % budget.eval_every == 0 or done == budget.steps):
+            evaluations.append((done, evaluate(model)))
+        if done % budget.checkpoint_every == 0 and done < budget.steps:
+            checkpoint.save(state, {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": done,
+                                    "log": log, "evaluations": evaluations})
+        if (now := time.monotonic()) - told > 15 and done < budget.steps:
+            told, rate = now, (done - start) / (now - began)
+            left = (budget.steps - done) / rate
+            print(f"{desc}: step {done}/{budget.steps}, {rate:.2f} step/s, ETA {left:.0f} s", file=sys.stderr)
+    return log, evaluations
+
+
+def _fetch(pending: list[tuple[int, dict[str, torch.Tensor]]], desc: str) -> list[dict]:
+    """Losses from the device to the log, in one transfer; the place where they are checked finite."""
+    if not pending:
+        return []
+    names = list(pending[0][1])
+    values = torch.stack([torch.stack([terms[name].detach().float() for name in names]) for _, terms in pending]).cpu()
+    log = [{"step": step + 1, **dict(zip(names, row, strict=True))}
+           for (step, _), row in zip(pending, values.tolist(), strict=True)]
+    for entry in log:
+        for name in names:
+            if not math.isfinite(entry[name]):
+                raise MerError(f"{desc}: loss {name} = {entry[name]} at step {entry['step']}; expected a finite "
+                               "number; lower lr or the loss weights in params.yaml")
+    return log
+
+
+@torch.no_grad()
+def predict(model: nn.Module, clips: Clips, rows: torch.Tensor, *, crop: int, batch: int = 16):
+    """Yield (rows, batch, outputs) over the clips `rows` in evaluation mode; leaves the model in the mode it had."""
+    was_training = model.training
+    model.eval()
+    try:
+        for part in rows.split(batch):
+            made = batches.test_batch(clips, part, crop=crop)
+            yield part, made, model(made.frames, made.pairs)
+    finally:
+        model.train(was_training)

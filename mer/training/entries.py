@@ -1,0 +1,52 @@
+"""From the index and the label stores to the clips a run trains on, every clip that is left out counted and told."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from mer.datasets.clips import read_clips
+from mer.datasets.labels import LabelSet, class_index
+from mer.errors import MerError
+from mer.labels import records
+from mer.training.batches import Entry
+
+
+def collect(data: Path, sets: dict[str, LabelSet]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    """The usable clips of several datasets in one label set, and the names of its classes.
+
+    Args:
+        data: the folder with the label stores.
+        sets: dataset -> its label set; all must have the same classes (MEGC2019's composite: the same three).
+
+    Raises:
+        MerError: the datasets' classes differ, no clip is left, or a class has no clip.
+    """
+    names = {labels.names for labels in sets.values()}
+    if len(names) > 1:
+        differ = "; ".join(f"{dataset}: {', '.join(labels.names)}" for dataset, labels in sets.items())
+        raise MerError(f"params.yaml: datasets with different classes under one name: {differ}; expected the "
+                       "same classes")
+    entries = []
+    for dataset, labels in sets.items():
+        excluded = {entry["clip_id"] for entry in records.exclusions(data, dataset)}
+        clips = read_clips(data / "aligned" / dataset / "clips.csv")
+        chosen = [(clip, class_index(clip, labels)) for clip in clips]
+        outside = sum(index is None for _, index in chosen)
+        lost = [clip.clip_id for clip, index in chosen if index is not None and clip.clip_id in excluded]
+        if outside or lost:
+            print(f"{dataset}: {outside} clips are in no class of set {labels.name}; {len(lost)} clips of it could not "
+                  f"be labelled{': ' + ', '.join(lost) if lost else ''}", file=sys.stderr)
+        entries += [Entry(clip, index) for clip, index in chosen if index is not None and clip.clip_id not in excluded]
+    classes = next(iter(names))
+    counts = Counter(entry.label for entry in entries)
+    for index, name in enumerate(classes):
+        if not counts[index]:
+            raise MerError(f"data/index: class {name} of set {next(iter(sets.values())).name} has no clip in "
+                           f"{', '.join(sets)}; choose another set with `classes`, or a release that has it")
+    return tuple(entries), classes
+
+
+def groups(source: LabelSet, target: LabelSet) -> list[list[int]]:
+    """For each class of `target` the classes of `source` that belong to it: those whose labels `target` maps there."""
+    return [[index for index, name in enumerate(source.names)
+             if target.map.get(name) == wanted or name == wanted] for wanted in target.names]

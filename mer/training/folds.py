@@ -1,0 +1,228 @@
+"""One fold after another: each is trained alone from (seed, fold), in any order, beside others or after a crash.
+
+A finished fold is a folder `<seed>/<fold>` with predictions.csv (one row per test clip and selection), log.csv (losses
+by step), outputs.h5 (estimated flow and landmarks of the test clips, for pictures) and model.pt.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from mer import store
+from mer.evaluation import predictions, protocols
+from mer.evaluation.protocols import Fold
+from mer.training import batches, checkpoint, engine, losses, tasks
+from mer.training.batches import Clips, Entry
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a fold needs but its seed and its clips; picklable, so that folds run in other processes.
+
+    `params` is the whole of params.yaml, `data` the folder of the label stores, `pretrained` the folder with one
+    pretrained network per seed or None, `scratch` where finished and half-finished folds are kept.
+    """
+
+    params: object
+    data: Path
+    entries: tuple[Entry, ...]
+    classes: tuple[str, ...]
+    pretrained: Path | None
+    scratch: Path
+    device: str
+
+
+def split(plan: Plan) -> list[Fold]:
+    """The folds of the run's protocol; positions are those of `plan.entries`."""
+    rows = plan.entries
+    return protocols.split(plan.params.protocol, [e.clip.clip_id for e in rows], [e.label for e in rows],
+                           [e.subject for e in rows], plan.params.datasets)
+
+
+def folder(plan: Plan, seed: int, fold: Fold) -> Path:
+    """Where a fold is written: <scratch>/<seed>/<fold's name with / as _>."""
+    return plan.scratch / str(seed) / fold.name.replace("/", "_")
+
+
+def is_done(plan: Plan, seed: int, fold: Fold) -> bool:
+    """Whether the fold's last file is there."""
+    return (folder(plan, seed, fold) / "predictions.csv").exists()
+
+
+@functools.lru_cache(maxsize=1)
+def load_clips(plan: Plan) -> Clips:
+    """The run's clips on the device, read once per process."""
+    return batches.load(plan.data, plan.entries, plan.params.sampling,
+                        with_flow=tasks.task(plan.params).needs_flow, device=plan.device)
+
+
+def run_fold(job: tuple[Plan, int, Fold]) -> None:
+    """Train and test one fold and write its folder; predictions.csv comes last and marks it complete."""
+    plan, seed, fold = job
+    p = plan.params
+    engine.configure(p.train.threads, p.train.precision)
+    clips = load_clips(plan)
+    out = folder(plan, seed, fold)
+    train, test = torch.from_numpy(fold.train), torch.from_numpy(fold.test)
+    truth = clips.label[test.to(plan.device)].cpu()
+    if p.shuffle_labels:
+        clips = shuffled(clips, train, engine.derive(seed, fold.name, "shuffle"))
+
+    watch = (lambda model: [probabilities(model, clips, test, p)]) if "oracle" in p.selection else None
+    model, face = start_model(plan, clips, train, seed, fold.name)
+    log, evaluations = _fit(plan, model, clips, train, seed, fold.name, out / "state.pt", watch)
+    values, errors, outputs = test_outputs(model, clips, test, p, face)
+    tables = [predictions_of(clips, test, values, fold.name, seed, "last", errors)]
+    if "oracle" in p.selection:
+        # the best step on the test clips themselves: what much of the field reports, never a headline
+        best = max(evaluations, key=lambda e: ((e[1][0].argmax(dim=1) == truth).sum().item(), -e[0]))[1][0]
+        tables.append(predictions_of(clips, test, best, fold.name, seed, "oracle"))
+    if "inner" in p.selection:
+        chosen = _inner(plan, clips, train, test, seed, fold.name, out / "state-inner.pt")
+        tables.append(predictions_of(clips, test, chosen, fold.name, seed, "inner"))
+
+    store.write_shard(out / "outputs.h5", outputs, {"units": "pixels of the centre crop", "selection": "last"})
+    if p.train.keep_checkpoints:
+        save_model(out / "model.pt", model, plan.classes)
+    write_log(out / "log.csv", log)
+    predictions.write(out / "predictions.csv", predictions.concat(tables))
+    for state in ("state.pt", "state-inner.pt"):
+        (out / state).unlink(missing_ok=True)
+
+
+def shuffled(clips: Clips, rows: torch.Tensor, seed: int) -> Clips:
+    """`clips` with the labels of `rows` permuted among them: the control that must not beat chance."""
+    label = clips.label.clone()
+    order = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
+    label[rows.to(label.device)] = clips.label[order.to(label.device)]
+    return replace(clips, label=label)
+
+
+def start_model(plan: Plan, clips: Clips, rows: torch.Tensor, seed: int, name: str) -> tuple[nn.Module, torch.Tensor]:
+    """A network, freshly initialised or pretrained, its input statistics fitted on the training clips `rows` alone.
+
+    Also the mean face (68, 2) of those clips, in pixels of the centre crop: the landmark head's start, and the constant
+    that it is compared with.
+    """
+    p = plan.params
+    task = tasks.task(p)
+    torch.manual_seed(engine.derive(seed, name, "init"))
+    model = task.build(len(plan.classes))
+    mean, sd, residual, shape = batches.statistics(clips, rows)
+    face = shape.cpu() - (clips.frames.shape[-1] - p.train.crop) // 2
+    task.fit(model, mean, sd, residual, face)
+    if plan.pretrained is not None:
+        state = checkpoint.load(plan.pretrained / str(seed) / "model.pt")
+        checkpoint.load_pretrained(model, state, plan.classes, p.pretrain.head, task.head_key)
+        task.fit(model, mean, sd, residual, None)  # the statistics of this fold's subjects, not of the source
+    return model.to(plan.device), face.to(plan.device)
+
+
+def _fit(plan: Plan, model: nn.Module, clips: Clips, rows: torch.Tensor, seed: int, name: str, state: Path,
+         evaluate: Callable | None) -> tuple[list[dict], list]:
+    task = tasks.task(plan.params)
+    return engine.train(model, task.losses, task.weights, clips, rows, tasks.budget(plan.params, plan.params.train),
+                        seed=engine.derive(seed, name), state=state, desc=f"fold {name} seed {seed}", evaluate=evaluate)
+
+
+def _inner(plan: Plan, clips: Clips, train: torch.Tensor, test: torch.Tensor, seed: int, name: str,
+           state: Path) -> torch.Tensor:
+    """Test probabilities at the step that was best on validation subjects, who were taken out of the training clips."""
+    p = plan.params
+    subject = {i: clips.entries[i].subject for i in train.tolist()}
+    held = set(protocols.inner_subjects(subject.values(), p.train.inner_subjects, (seed, name, "inner")))
+    valid = torch.tensor([i for i, person in subject.items() if person in held])
+    rest = torch.tensor([i for i, person in subject.items() if person not in held])
+    model, _ = start_model(plan, clips, rest, seed, name)
+    _, evaluations = _fit(plan, model, clips, rest, seed, f"{name} (inner)", state,
+                          lambda m: [probabilities(m, clips, valid, p), probabilities(m, clips, test, p)])
+    truth = clips.label[valid.to(plan.device)].cpu()
+
+    def likelihood(evaluation: tuple[int, list]) -> tuple[float, int]:
+        # the mean log-likelihood of the validation clips: finer than their accuracy, which ties on few clips
+        step, (values, _) = evaluation
+        return values.clamp_min(1e-12).log()[torch.arange(len(truth)), truth].mean().item(), -step
+
+    return max(evaluations, key=likelihood)[1][1]
+
+
+def probabilities(model: nn.Module, clips: Clips, rows: torch.Tensor, p) -> torch.Tensor:
+    """Class probabilities (n, m) float32 on the CPU of the clips `rows` (n,); uniform for a model without classes."""
+    return torch.cat([_softmax(outputs, len(part))
+                      for part, _, outputs in engine.predict(model, clips, rows, crop=p.train.crop)])
+
+
+def _softmax(outputs: dict, count: int) -> torch.Tensor:
+    if "logits" not in outputs:  # Tables XIV and XV train without the task `mer`: no class is preferred
+        return torch.full((count, 2), 0.5)
+    return outputs["logits"].float().softmax(dim=1).cpu()
+
+
+def test_outputs(model: nn.Module, clips: Clips, rows: torch.Tensor, p, face: torch.Tensor):
+    """Of the clips `rows` (n,): probabilities (n, m), auxiliary errors {name: (n,)}, outputs {clip id: arrays}."""
+    values, errors, kept = [], [], {}
+    for part, batch, outputs in engine.predict(model, clips, rows, crop=p.train.crop):
+        values.append(_softmax(outputs, len(part)))
+        errors.append(losses.errors(outputs, batch, face))
+        for b, i in enumerate(part.tolist()):
+            arrays = kept.setdefault(clips.entries[i].clip.clip_id, {})
+            if "flow" in outputs:
+                arrays["flow"] = outputs["flow"][b].float().cpu().numpy().astype(np.float16)
+                arrays["pair"] = batch.pairs[b].cpu().numpy().astype(np.int32)
+            if "landmarks" in outputs:
+                arrays["landmarks"] = outputs["landmarks"][b].float().cpu().numpy()
+    aux = {name: torch.cat([e[name] for e in errors]).double().cpu().numpy() for name in errors[0]}
+    return torch.cat(values), aux, kept
+
+
+def predictions_of(clips: Clips, rows: torch.Tensor, values: torch.Tensor, fold: str, seed: int, selection: str,
+                   aux: dict | None = None) -> predictions.Predictions:
+    """The prediction table of the clips `rows` (n,) from probabilities (n, m) and named auxiliary errors (n,)."""
+    entries = [clips.entries[i] for i in rows.tolist()]
+    return predictions.table([e.clip.clip_id for e in entries], [e.subject for e in entries], fold, seed, selection,
+                             [e.label for e in entries], values.double().numpy(), aux)
+
+
+def zero_shot(plan: Plan, groups: list[list[int]], seed: int) -> predictions.Predictions:
+    """Predictions of the pretrained network for all clips before any fold is trained.
+
+    Its classes are the source's; `groups[j]` are those source classes that make class j of this run (none: the class
+    gets probability 0); the probabilities of a group are summed and the rest is renormalised.
+    """
+    p = plan.params
+    engine.configure(p.train.threads, p.train.precision)
+    clips = load_clips(plan)
+    state = checkpoint.load(plan.pretrained / str(seed) / "model.pt")
+    model = tasks.task(p).build(len(state["classes"]))
+    model.load_state_dict(state["model"])
+    rows = torch.arange(len(clips))
+    source = probabilities(model.to(plan.device), clips, rows, p).double()
+    values = torch.stack([source[:, group].sum(dim=1) for group in groups], dim=1)
+    total = values.sum(dim=1, keepdim=True)
+    values = torch.where(total > 1e-9, values / total.clamp_min(1e-9), torch.full_like(values, 1 / len(groups)))
+    return predictions_of(clips, rows, values, "all", seed, "zero_shot")
+
+
+def write_log(path: Path, log: list[dict]) -> None:
+    """The losses by step as CSV (also what `dvc plots` draws)."""
+    header = list(log[0]) if log else ["step"]
+    store.write_csv(path, header, [[entry[name] for name in header] for entry in log])
+
+
+def save_model(path: Path, model: nn.Module, classes: tuple[str, ...]) -> None:
+    """The network's tensors and the names of its classes."""
+    checkpoint.save(path, {"model": {k: v.cpu() for k, v in model.state_dict().items()}, "classes": list(classes)})
+
+
+def report_reuse(plan: Plan, jobs: list[tuple[int, Fold]]) -> int:
+    """Say how many folds of an interrupted run are reused, and return the number."""
+    done = sum(is_done(plan, seed, fold) for seed, fold in jobs)
+    if done:
+        print(f"train: reusing {done} of {len(jobs)} folds from an interrupted run", file=sys.stderr)
+    return done

@@ -1,0 +1,50 @@
+"""train: leave-one-subject-out folds -> data/folds/<seed>/<subject>/, and the pretrained network's own predictions."""
+
+import shutil
+from pathlib import Path
+
+from mer import parallel, params, store
+from mer.datasets.labels import label_set
+from mer.errors import main
+
+DATA, OUT = Path("data"), Path("data/folds")
+
+
+def run() -> None:
+    p = params.load()
+    from mer.evaluation import predictions
+    from mer.training import engine, entries, folds  # slow to import: after the check
+
+    device = engine.pick_device(p.train.device)
+    sets = {name: label_set(name, p.classes, DATA / "aligned") for name in p.datasets}
+    clips, classes = entries.collect(DATA, sets)
+    pretrained = DATA / "pretrained" if p.pretrain.sources else None
+    stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.datasets]
+    scratch = parallel.scratch_dir(
+        "train", parallel.code("mer.training", "mer.models", "mer.evaluation"),
+        parallel.digest(*stores, DATA / "pretrained"), classes, p.model, p.mol, p.train, p.lambda_f, p.lambda_m, p.lr,
+        p.sampling, p.selection, p.pretrain.head, p.shuffle_labels, p.protocol, device)
+    plan = folds.Plan(p, DATA, clips, classes, pretrained, scratch, device)
+    jobs = [(seed, fold) for seed in p.seeds for fold in folds.split(plan)]
+    done = folds.report_reuse(plan, jobs)
+    open_jobs = [(fold.name, (plan, seed, fold)) for seed, fold in jobs if not folds.is_done(plan, seed, fold)]
+    workers = p.train.workers or max(1, parallel.cores() // p.train.threads if device == "cpu" else 1)
+    parallel.run_items(folds.run_fold, open_jobs, desc="train", unit="fold", workers=workers, initial=done)
+    if pretrained is not None and "mer" in p.mol.tasks:
+        source = label_set(p.pretrain.sources[0], p.pretrain.classes, DATA / "aligned")
+        groups = entries.groups(source, next(iter(sets.values())))
+        tables = [folds.zero_shot(plan, groups, seed) for seed in p.seeds]
+        predictions.write(OUT / "zero_shot.csv", predictions.concat(tables))
+    for seed, fold in jobs:
+        done_folder = folds.folder(plan, seed, fold)
+        shutil.copytree(done_folder, OUT / str(seed) / done_folder.name, dirs_exist_ok=True)
+    store.write_json(OUT / "summary.json", {
+        "model": p.model, "datasets": list(p.datasets), "classes": p.classes, "class_names": list(classes),
+        "protocol": p.protocol, "profile": p.profile, "seeds": list(p.seeds), "selection": list(p.selection),
+        "clips": len(clips), "subjects": sorted({entry.subject for entry in clips}),
+        "pretrained_on": list(p.pretrain.sources), "crop": p.train.crop, "shuffle_labels": p.shuffle_labels})
+    parallel.clear_scratch("train")
+
+
+if __name__ == "__main__":
+    main(run)
