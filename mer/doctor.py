@@ -1,0 +1,210 @@
+"""`python -m mer.doctor`: what will and won't work here, one line each: OK, WARN or FAIL, and what to do.
+
+Exit code 1 when something that every run needs is missing. It changes nothing but two temporary files.
+"""
+
+import importlib
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer.errors import MerError, main
+
+NEEDED = ("torch", "numpy", "scipy", "h5py", "yaml", "sklearn", "matplotlib", "cv2", "dlib", "joblib", "tqdm",
+          "openpyxl")
+WHEELS = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
+FICLONE = 0x40049409  # Linux: share the blocks of another file
+DISK = (1.0, 5.0)  # GB: below the first nothing runs, below the second the demo may not fit
+
+
+@dataclass(frozen=True)
+class Check:
+    """`level`: OK, WARN (something optional or slow) or FAIL (needed by every run); `message` says what to do."""
+
+    level: str
+    message: str
+
+
+def run() -> int:
+    worst = 0
+    for check in examine(Path(".")):
+        print(f"{check.level:<5} {check.message}", flush=True)
+        worst |= check.level == "FAIL"
+    return int(worst)
+
+
+def examine(root: Path) -> Iterator[Check]:
+    """Every check of the project in `root`, in the order in which problems are best mended."""
+    yield python(sys.version_info[:3])
+    yield from packages(importlib.import_module)
+    yield one_opencv([name for name in WHEELS if _installed(name)])
+    yield program("git", "DVC keeps experiments in Git; install it")
+    yield program("dvc", "the stages are run by it; pip install -e .")
+    yield from repository(root)
+    yield links(root)
+    yield disk(shutil.disk_usage(root).free / 1e9)
+    yield processors(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    yield gpu()
+    yield from settings(root)
+    yield from datasets(root / "data/raw")
+
+
+def python(version: tuple[int, ...]) -> Check:
+    name = ".".join(map(str, version))
+    return (Check("OK", f"Python {name}") if version >= (3, 11)
+            else Check("FAIL", f"Python {name}; expected 3.11 or newer: make an environment with one"))
+
+
+def packages(load: Callable) -> Iterator[Check]:
+    """Really imports them: compiled ones fail at import, not at installation."""
+    good = []
+    for name in NEEDED:
+        try:
+            module = load(name)
+        except (ImportError, OSError) as error:
+            yield Check("FAIL", f"package {name}: {' '.join(str(error).split())}; pip install -e .")
+            continue
+        good.append(f"{name} {getattr(module, '__version__', '')}".strip())
+        if name == "cv2" and not hasattr(module, "optflow"):
+            yield Check("FAIL", "cv2 has no optflow (TV-L1 flow is in it); pip uninstall the OpenCV packages, "
+                                "then pip install opencv-contrib-python")
+    if good:
+        yield Check("OK", "packages: " + ", ".join(good))
+
+
+def one_opencv(found: list[str]) -> Check:
+    """Two OpenCV wheels overwrite each other's files."""
+    if len(found) == 1:
+        return Check("OK", f"one OpenCV wheel: {found[0]}")
+    return Check("WARN", f"{len(found)} OpenCV wheels ({', '.join(found) or 'none'}); expected opencv-contrib-python "
+                         "alone: pip uninstall the others, then reinstall it")
+
+
+def program(name: str, why: str) -> Check:
+    path = shutil.which(name)
+    if path is None:
+        return Check("FAIL", f"{name}: not found; {why}")
+    told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    words = told.stdout.split()
+    return Check("OK", f"{name} {words[-1] if words else '(no version told)'}")
+
+
+def repository(root: Path) -> Iterator[Check]:
+    for folder, command in ((".git", "git init"), (".dvc", "dvc init")):
+        if not (root / folder).exists():
+            yield Check("FAIL", f"{folder}: not here; run this in the project's root, or {command}")
+
+
+def links(root: Path) -> Check:
+    """Which of DVC's link types work between its cache and the working tree (a copy of all data if none does)."""
+    cache = _cache(root)
+    tried = {"reflink": _reflink, "hardlink": os.link, "symlink": os.symlink}
+    works = []
+    with tempfile.TemporaryDirectory(dir=cache) as source, tempfile.TemporaryDirectory(dir=root) as target:
+        (Path(source) / "file").write_text("linked")
+        for name, link in tried.items():
+            try:
+                link(Path(source).absolute() / "file", Path(target) / name)
+                works.append(name)
+            except (OSError, ImportError):
+                continue
+    if not works:
+        return Check("WARN", "DVC cache: no link to the working tree works, so all data will be stored twice; put the "
+                             "cache on the same disk (`dvc cache dir --local PATH`)")
+    return Check("OK", f"DVC cache: {', '.join(works)} to the working tree")
+
+
+def disk(free: float) -> Check:
+    level = "FAIL" if free < DISK[0] else "WARN" if free < DISK[1] else "OK"
+    advice = "" if level == "OK" else f"; the demo needs about {DISK[1]:g} GB with DVC's cache: make room"
+    return Check(level, f"disk: {free:.1f} GB free{advice}")
+
+
+def processors(cores: int) -> Check:
+    return (Check("OK", f"{cores} CPU cores") if cores > 1
+            else Check("WARN", "1 CPU core; the demo, sized for two, will take about twice as long"))
+
+
+def gpu() -> Check:
+    try:
+        import torch
+    except (ImportError, OSError):
+        return Check("WARN", "GPU: cannot be looked for without torch")
+    if not torch.cuda.is_available():
+        return Check("WARN", "GPU: none; `profile: demo` is sized for the CPU, `profile: paper` would take days")
+    return Check("OK", "GPU: " + ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))
+
+
+def settings(root: Path) -> Iterator[Check]:
+    """params.yaml, and what it asks for: dlib's model file, a Dask cluster."""
+    from mer import params
+
+    model_path = None
+    try:
+        p = params.load(root / "params.yaml")
+    except MerError as error:
+        yield Check("FAIL", str(error))
+    else:
+        yield Check("OK", f"params.yaml: {p.model} on {', '.join(p.datasets)}, profile {p.profile}")
+        model_path = p.landmarks.model_path
+        if p.parallel.backend == "dask" and not _installed("distributed"):
+            yield Check("FAIL", "params.yaml: parallel.backend = dask, but distributed is missing; "
+                                "pip install -e .[cluster]")
+    try:
+        from mer.labels.faces import predictor_path
+
+        yield Check("OK", f"dlib's 68-point model: {predictor_path(model_path).name} (not for commercial use)")
+    except (MerError, ImportError) as error:
+        yield Check("FAIL", str(error))
+
+
+def datasets(raw: Path) -> Iterator[Check]:
+    """Every folder of data/raw, read by its reader."""
+    from mer.datasets import releases
+
+    folders = sorted(path for path in raw.iterdir() if path.is_dir()) if raw.is_dir() else []
+    if not folders:
+        yield Check("WARN", "data/raw: no dataset; `dvc repro` makes the synthetic one, put others at data/raw/<name>")
+    for folder in folders:
+        try:
+            releases.check_name(folder.name, raw)
+            found = releases.read(folder.name, folder)
+        except MerError as error:
+            yield Check("WARN", f"dataset {folder.name}: {error}")
+            continue
+        people = len({clip.subject for clip in found.clips})
+        told = f"{len(found.clips)} clips of {people} subjects, {len(found.excluded)} rows left out"
+        yield Check("OK" if found.clips else "WARN", f"dataset {folder.name}: release {found.release}, {told}")
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _cache(root: Path) -> Path:
+    """The folder where DVC keeps its cache, or its nearest existing parent."""
+    told = subprocess.run(["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False) \
+        if shutil.which("dvc") else None
+    cache = Path(told.stdout.strip()) if told and told.returncode == 0 and told.stdout.strip() else root / ".dvc/cache"
+    return next(path for path in (cache, *cache.parents, root) if path.is_dir())
+
+
+def _reflink(source: Path, target: Path) -> None:
+    import fcntl  # not on Windows
+
+    with open(source, "rb") as read, open(target, "wb") as write:
+        fcntl.ioctl(write.fileno(), FICLONE, read.fileno())
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,121 @@
+"""One prediction table -> the flat, finite numbers of reports/metrics.json, which `dvc metrics diff` compares."""
+
+import numpy as np
+
+from mer.errors import MerError
+from mer.evaluation import metrics, significance
+from mer.evaluation.predictions import Predictions
+from mer.evaluation.protocols import dataset_of
+
+AUX = {  # column of the table -> key of metrics.json
+    "epe": "epe", "epe_zero": "epe_zero_flow", "nme": "nme", "nme_mean_face": "nme_mean_face",
+    "failures": "failure_rate", "mse": "mse", "mse_mean_image": "mse_mean_image"}
+
+
+def summarise(t: Predictions, names: tuple[str, ...], selections: tuple[str, ...],
+              zero_shot: Predictions | None = None, *, bootstrap: int, permutations: int,
+              seed: int) -> dict[str, float]:
+    """Every number that the run reports, for classes called `names`. `selections[0]` is the headline.
+
+    Keys: the scores (`accuracy wf1 uf1 uar war`), pooled over folds and seeds, each with `_low` and `_high` (95 %
+    subject bootstrap, absent with one subject); `p_value` (permutation within subjects); `chance` = 1 / classes and
+    `majority` = share of the largest class; `subject_accuracy` (mean over subjects); `n_clips`, `n_subjects`;
+    `recall_<class>`, `clips_<class>`; with several datasets `<dataset>_<score>`; with several seeds
+    `accuracy_sd` and for every seed `seed<k>_accuracy`, `seed<k>_p_value`; `<selection>_accuracy` and `_uf1` for every
+    rule, `oracle_excess` = oracle minus headline accuracy; `zero_shot_accuracy`; auxiliary errors after the last step,
+    mean over clips (pixels; fraction of the inter-ocular distance; fraction of frames; squared grey levels of 0..1).
+
+    Raises:
+        MerError: other classes in the tables than `names`, no prediction of a selection, or seeds or selections that
+            hold different clips.
+    """
+    if len(names) != t.classes:
+        raise MerError(f"prediction tables with {t.classes} classes; expected {len(names)}: {', '.join(names)}")
+    head = t.where(selections[0])
+    if not len(head):
+        raise MerError(f"prediction tables: no row of selection {selections[0]}; found {', '.join(set(t.selection))}")
+    _same_clips(t)
+    once = head.where(seed=int(head.seed.min()))
+    by_subject = significance.subject_confusions(head)
+    total = by_subject.sum(axis=0)
+    out: dict[str, float] = {}
+    for name, score in metrics.SCORES.items():
+        out[name] = float(score(total))
+        interval = significance.bootstrap(by_subject, score, bootstrap, seed)
+        if interval:
+            out[f"{name}_low"], out[f"{name}_high"] = interval
+    out["p_value"] = significance.permutation(head, permutations, seed)
+    share = np.bincount(once.label, minlength=t.classes)
+    out["chance"] = 1 / t.classes
+    out["majority"] = float(share.max() / share.sum())
+    out["subject_accuracy"] = metrics.subject_mean(by_subject)
+    out["n_clips"], out["n_subjects"], out["n_seeds"] = len(once), len(by_subject), len(set(head.seed))
+    for j, name in enumerate(names):
+        out[f"recall_{name}"], out[f"clips_{name}"] = float(metrics.recall(total)[j]), int(share[j])
+    out |= _parts(head) | _seeds(head, permutations, seed)
+    for rule in selections:
+        cm = significance.subject_confusions(t.where(rule)).sum(axis=0)
+        out[f"{rule}_accuracy"], out[f"{rule}_uf1"] = float(metrics.accuracy(cm)), float(metrics.uf1(cm))
+    if "oracle" in selections:
+        out["oracle_excess"] = out["oracle_accuracy"] - out["accuracy"]
+    if zero_shot is not None:
+        cm = significance.subject_confusions(zero_shot).sum(axis=0)
+        out["zero_shot_accuracy"], out["zero_shot_uf1"] = float(metrics.accuracy(cm)), float(metrics.uf1(cm))
+    last = t.where("last") if "last" in t.selection else head
+    for column, key in AUX.items():
+        values = last.aux[column]
+        if np.isfinite(values).any():
+            out[key] = float(np.nanmean(values))
+    return out
+
+
+def _parts(head: Predictions) -> dict[str, float]:
+    """Scores of each dataset of a composite run: slices of the same folds' predictions (MEGC2019)."""
+    owners = np.array([dataset_of(subject) for subject in head.subject])
+    names, counts = metrics.confusion_by(owners, head.label, head.predicted, head.classes)
+    if len(names) < 2:
+        return {}
+    return {f"{name}_{key}": float(value) for name, cm in zip(names, counts, strict=True)
+            for key, value in metrics.scores(cm).items()}
+
+
+def _seeds(head: Predictions, permutations: int, seed: int) -> dict[str, float]:
+    seeds, out, values = sorted(set(head.seed.tolist())), {}, []
+    for k in seeds:
+        mine = head.where(seed=k)
+        cm = significance.subject_confusions(mine).sum(axis=0)
+        values.append(metrics.scores(cm))
+        out[f"seed{k}_accuracy"], out[f"seed{k}_uf1"] = float(values[-1]["accuracy"]), float(values[-1]["uf1"])
+        out[f"seed{k}_p_value"] = significance.permutation(mine, permutations, seed)
+    if len(seeds) > 1:
+        for name in metrics.SCORES:
+            column = [float(value[name]) for value in values]
+            out[f"{name}_mean"], out[f"{name}_sd"] = float(np.mean(column)), float(np.std(column, ddof=1))
+    return out
+
+
+def _same_clips(t: Predictions) -> None:
+    """A fold that is missing for one seed or selection would silently change what is averaged."""
+    first: tuple[str, set] | None = None
+    for rule in sorted(set(t.selection)):
+        for seed in sorted(set(t.where(rule).seed.tolist())):
+            part = t.where(rule, seed)
+            clips = set(zip(part.subject.tolist(), part.clip_id.tolist(), strict=True))
+            name = f"seed {seed}, selection {rule}"
+            if first is None:
+                first = (name, clips)
+            elif clips != first[1]:
+                subject, clip = min(clips ^ first[1])
+                raise MerError(f"prediction tables: clip {clip} of {subject} is predicted for only one of "
+                               f"{first[0]} and {name}; expected the same clips for all, run `dvc repro`")
+
+
+def line(numbers: dict[str, float]) -> str:
+    """The result in one line, chance and uncertainty beside it."""
+    interval = (f" [{numbers['accuracy_low']:.3f}, {numbers['accuracy_high']:.3f}]" if "accuracy_low" in numbers
+                else " (one subject: no interval)")
+    before = (f", before any fold was trained {numbers['zero_shot_accuracy']:.3f}" if "zero_shot_accuracy" in numbers
+              else "")
+    return (f"evaluate: accuracy {numbers['accuracy']:.3f}{interval}, chance {numbers['chance']:.3f}, "
+            f"p {numbers['p_value']:.2g}{before}, UF1 {numbers['uf1']:.3f}, UAR {numbers['uar']:.3f}; "
+            f"{numbers['n_clips']} clips of {numbers['n_subjects']} subjects")

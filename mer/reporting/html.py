@@ -1,0 +1,126 @@
+"""The page's bricks: escaped text, tables with scoped headers, figures with alt texts, a number on its scale."""
+
+import base64
+import io
+import re
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from mer.reporting.tables import Table
+
+HEAVY = 400_000  # bytes above which a PNG goes into the page as JPEG
+WIDEST = 1400  # pixels
+NUMBER = re.compile(r"[-+±\d.,%e ]+")
+
+
+def section(anchor: str, title: str, *parts: str) -> str:
+    """A section with its heading; empty when it has no content."""
+    body = "".join(parts)
+    if not body:
+        return ""
+    return (f'<section id="{anchor}" aria-labelledby="{anchor}-h"><h2 id="{anchor}-h">{escape(title)}</h2>{body}'
+            "</section>")
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def grid(caption: str, header: Iterable[str], rows: Iterable[Iterable[object]], marked: int | None = None) -> str:
+    """A table whose first column heads its rows; row `marked` is set off. Columns of words go left, numbers right."""
+    lines = [[escape(str(cell)) for cell in row] for row in rows]
+    if not lines:
+        return ""
+    words = [any(cell and not NUMBER.fullmatch(cell) for cell in column) for column in zip(*lines, strict=True)]
+    side = [' class="words"' if word else "" for word in words]
+    head = "".join(f'<th scope="col"{side[i]}>{escape(str(cell))}</th>' for i, cell in enumerate(header))
+    body = ""
+    for number, (first, *rest) in enumerate(lines):
+        kind = ' class="own"' if number == marked else ""
+        cells = "".join(f"<td{side[i]}>{cell}</td>" for i, cell in enumerate(rest, 1))
+        body += f'<tr{kind}><th scope="row">{first}</th>{cells}</tr>'
+    return _titled(caption, "", f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>")
+
+
+def paper_table(table: Table) -> str:
+    """A paper's table: the upper header spans published and own columns, group rows head what is below them."""
+    stub = table.spans[0][1]
+    upper = "<td></td>" + '<td class="minor"></td>' * (stub - 1) + "".join(
+        f'<th scope="colgroup" colspan="{n}" class="{"ours" if i else "theirs"}">{escape(text)}</th>'
+        for i, (text, n) in enumerate(table.spans[1:]))
+    first_own = stub + table.spans[1][1]
+    kinds = ["" if i == 0 else ' class="words minor"' if i < stub else ' class="ours"' if i >= first_own else ""
+             for i in range(len(table.header))]
+    lower = "".join(f'<th scope="col"{kinds[i]}>{escape(name)}</th>' for i, name in enumerate(table.header))
+    body = ""
+    for row in table.rows:
+        if row.kind == "group":
+            body += (f'<tr class="group"><th scope="rowgroup" colspan="{len(table.header)}">{escape(row.cells[0])}</th>'
+                     "</tr>")
+            continue
+        first, *rest = row.cells
+        body += f'<tr class="{row.kind}"><th scope="row">{escape(first)}</th>' + "".join(
+            f"<td{kinds[i]}>{escape(cell)}</td>" for i, cell in enumerate(rest, 1)) + "</tr>"
+    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    inside = f"<thead><tr>{upper}</tr><tr>{lower}</tr></thead><tbody>{body}</tbody>"
+    return _titled(table.title, ' class="paper"', inside) + (f'<ul class="notes">{notes}</ul>' if notes else "")
+
+
+def figure(path: Path, about: tuple[str, str] | None = None) -> str:
+    """A PNG inside the page. Caption and alt text are the picture's own (Title, Description), else `about`'s."""
+    with Image.open(path) as image:
+        words, (width, height) = image.info, image.size
+    title, told = about or (path.stem.replace("_", " ").capitalize(), "")
+    title, told = words.get("Title", title), words.get("Description", told)
+    kind, data = _compact(path)
+    return (f'<figure><img src="data:image/{kind};base64,{base64.b64encode(data).decode("ascii")}" '
+            f'width="{width}" height="{height}" '
+            f'alt="{escape(told or title)}"><figcaption><b>{escape(title)}</b>'
+            f'{f"<br><span>{escape(told)}</span>" if told else ""}</figcaption></figure>')
+
+
+def figures(pictures: Iterable[str], kind: str = "") -> str:
+    """Figures side by side where there is room; kind `three`: up to three, `wide`: each across the page."""
+    inside = "".join(pictures)
+    return f'<div class="figures {kind}">{inside}</div>' if inside else ""
+
+
+def card(name: str, about: str, value: float, low: float | None, high: float | None, chance: float | None) -> str:
+    """A score in [0, 1] in large type, over a scale that shows its interval and, where it is one number, chance."""
+    bounds = f"95 % interval {100 * low:.1f} to {100 * high:.1f}" if low is not None else "one subject: no interval"
+    bounds += f"; chance {100 * chance:.1f}" if chance is not None else ""
+    marks = ""
+    if low is not None:
+        length = max(200 * (high - low), 1)
+        marks += f'<rect x="{200 * low:.1f}" y="10" width="{length:.1f}" height="8" rx="4" class="range"/>'
+    if chance is not None:
+        marks += f'<line x1="{200 * chance:.1f}" x2="{200 * chance:.1f}" y1="4" y2="24" class="chance"/>'
+    said = escape(f"{name} {100 * value:.1f} percent, {bounds}")
+    return (f'<div class="card"><h3>{escape(name)}</h3><p class="big">{100 * value:.1f}<small> %</small></p>'
+            f'<svg viewBox="-6 0 212 28" role="img" aria-label="{said}">'
+            f'<rect x="0" y="12" width="200" height="4" rx="2" class="rail"/>{marks}'
+            f'<circle cx="{200 * value:.1f}" cy="14" r="5" class="dot"/></svg>'
+            f"<p>{escape(bounds)}</p><p>{escape(about)}</p></div>")
+
+
+def _compact(path: Path) -> tuple[str, bytes]:
+    """A picture's bytes; sheets of photographs, which PNG packs badly, as JPEG of at most `WIDEST` pixels."""
+    data = path.read_bytes()
+    if len(data) <= HEAVY:
+        return "png", data
+    with Image.open(path) as image:
+        small = image.convert("RGB")
+    small.thumbnail((WIDEST, 100 * WIDEST))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=88)
+    return "jpeg", buffer.getvalue()
+
+
+def _titled(title: str, attributes: str, inside: str) -> str:
+    """A table under its title; a wide one scrolls inside its own frame, also by keyboard, and the title stays."""
+    anchor = "t-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    return (f'<h3 id="{anchor}">{escape(title)}</h3><div class="scroll" role="region" tabindex="0" '
+            f'aria-labelledby="{anchor}"><table{attributes} aria-labelledby="{anchor}">{inside}</table></div>')

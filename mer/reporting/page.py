@@ -1,0 +1,77 @@
+"""reports/index.html: one self-contained page of a run, readable without network, on a phone and on paper.
+
+It is a function of files that other stages wrote, and holds no time, host or commit: the same run gives the same bytes.
+"""
+
+import re
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+from mer import store
+from mer.reporting import html, sections
+from mer.reporting.plots import is_synthetic
+from mer.reporting.sections import RULES
+from mer.reporting.tables import Table
+
+
+def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> str:
+    """The page as text.
+
+    Args:
+        parameters: nested, as dataclasses.asdict(Params) gives them.
+        data, reports: the project's folders; reports holds metrics.json and predictions.csv, and whatever there is of
+            quality.json and plots/.
+        tables: filled tables of the paper, the most important one first.
+
+    Raises:
+        MerError: metrics.json or predictions.csv is missing or damaged.
+    """
+    m = store.read_json(reports / "metrics.json")
+    run = store.read_json(data / "folds" / "summary.json")
+    datasets = " + ".join(run["datasets"])
+    title = f"{run['model'].upper()} on {datasets.replace('_', ' ')}, {len(run['class_names'])} classes"
+    parts = [sections.headline(m), sections.beside(m, run), sections.papers(tables), sections.classes(m, run, reports),
+             sections.learning(reports), sections.auxiliary(m, reports), sections.releases(reports, parameters),
+             sections.labels(reports), sections.settings(parameters, reports)]
+    links = re.findall(r'<h2 id="([^"]+)-h">(.*?)</h2>', "".join(parts))
+    nav = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in links)
+    css = resources.files("mer.reporting").joinpath("page.css").read_text(encoding="utf-8")
+    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
+            f'<link rel="icon" href="data:,">\n<style>\n{css}</style>\n</head>\n<body>\n'
+            f'<a class="skip" href="#main">Skip to the results</a>\n<header>'
+            f'<p class="over">micro-expression recognition, {escape(_protocol(run["protocol"]))}</p>'
+            f"<h1>{escape(title)}</h1>{_badges(run)}{html.paragraph(_lede(m, run), 'lede')}"
+            f'<nav aria-label="Contents"><ul>{nav}</ul></nav></header>\n<main id="main">\n'
+            f'{"".join(parts)}\n</main>\n'
+            f"<footer>{_footer()}</footer>\n</body>\n</html>\n")
+
+
+def _protocol(name: str) -> str:
+    return {"loso": "leave one subject out", "composite": "composite of datasets, leave one subject out",
+            "cross_dataset": "trained on one dataset, tested on another",
+            "kfold": "subject-independent k-fold"}.get(name, name)
+
+
+def _badges(run: dict) -> str:
+    words = []
+    if is_synthetic(run["datasets"]):
+        words.append("Synthetic faces: says nothing about real ones")
+    if run.get("shuffle_labels"):
+        words.append("Control: training labels shuffled")
+    return "".join(f'<span class="badge">{word}</span>' for word in words)
+
+
+def _lede(m: dict, run: dict) -> str:
+    seeds = f", mean of {m['n_seeds']} seeds" if m["n_seeds"] > 1 else ""
+    return (f"{100 * m['accuracy']:.1f} % of {m['n_clips']} clips of {m['n_subjects']} subjects are recognised{seeds}, "
+            f"each clip judged by a network that has never seen its subject. Guessing gives {100 * m['chance']:.1f} %, "
+            f"always naming the largest class {100 * m['majority']:.1f} %; with the labels shuffled within subjects "
+            f"the same predictions do as well with probability p = {m['p_value']:.2g}. "
+            f"Reported {RULES[run['selection'][0]]}.")
+
+
+def _footer() -> str:
+    return escape("Made by the mer pipeline (dvc repro). Probabilities of these networks are not calibrated; "
+                  "expressions are labels of a dataset, not proof of what a person feels.")

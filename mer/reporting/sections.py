@@ -1,0 +1,181 @@
+"""The page's sections, each a function of the files that it shows; one without content is an empty string."""
+
+import hashlib
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+from mer import store
+from mer.evaluation import metrics as scores
+from mer.evaluation import predictions
+from mer.reporting import html
+from mer.reporting.tables import Table
+
+RULES = {"last": "after the last training step",
+         "inner": "at the step that validation subjects of the training fold chose",
+         "oracle": "at the step that is best on the tested subject itself (never a result)"}
+QUALITY = (  # keys of quality.json, what they are, how they are printed
+    ("frames", "frames", "{:.0f}"), ("detection_rate", "frames in which dlib finds a face", "{:.2%}"),
+    ("upsampled_rate", "of these only after enlarging", "{:.2%}"),
+    ("landmark_error_mean", "landmark error against the truth, points 17 to 67, of the inter-ocular distance",
+     "{:.4f}"),
+    ("landmark_error_p95", "the same, 95th percentile of frames", "{:.4f}"),
+    ("landmark_failure_rate", "frames with an error above 10 %", "{:.2%}"),
+    ("landmark_jitter_px", "landmark jitter between frames, raw pixels", "{:.3f}"),
+    ("flow_epe", "TV-L1 flow, onset to apex: end-point error against the truth, crop pixels", "{:.3f}"),
+    ("flow_epe_zero", "zero flow: end-point error against the truth, crop pixels", "{:.3f}"),
+    ("flow_epe_active", "TV-L1 flow, the same where the face moves", "{:.3f}"),
+    ("flow_epe_zero_active", "zero flow, the same where the face moves", "{:.3f}"),
+    ("flow_slope", "share of the true flow that TV-L1 recovers", "{:.2f}"),
+    ("flow_magnitude", "mean length of the labelled flow, crop pixels", "{:.3f}"))
+PICTURES = {  # pictures of other stages by file name: caption, alt text
+    "landmarks": ("Face detection and landmarks",
+                  "Histograms of the detector's score and of the landmark error or jitter."),
+    "flow_magnitude": ("Length of the labelled flow by class", "Box plots of the mean flow length of clips, by class."),
+    "flow_examples": ("TV-L1 flow from onset to apex", "Onset frame, apex frame and flow of one clip of each label, "
+                      "beside the true flow where it is known.")}
+
+
+def headline(m: dict) -> str:
+    chance = {"accuracy": m["chance"], "uar": m["chance"]}  # of uniform guesses; F1's depends on the class sizes
+    cards = "".join(html.card(name, about, m[key], m.get(f"{key}_low"), m.get(f"{key}_high"), chance.get(key))
+                    for key, name, about in (("accuracy", "Accuracy", "share of clips, all folds pooled"),
+                                             ("uf1", "UF1", "mean F1 of the classes"),
+                                             ("uar", "UAR", "mean recall of the classes"),
+                                             ("wf1", "Weighted F1", "F1 weighted by class size")))
+    return html.section("result", "Result", f'<div class="cards">{cards}</div>', html.paragraph(
+        "TP, FP and FN are summed over all folds before a score is computed. Intervals: subjects resampled. "
+        f"Mean over subjects of their accuracies: {100 * m['subject_accuracy']:.1f} %.", "quiet"))
+
+
+def beside(m: dict, run: dict) -> str:
+    """What the headline must be compared with: other rules, the pretrained network, constants; and each seed."""
+    rows = [(f"{rule}: {RULES[rule]}", _percent(m[f"{rule}_accuracy"]), _percent(m[f"{rule}_uf1"]))
+            for rule in run["selection"]]
+    if "zero_shot_accuracy" in m:
+        rows.append((f"before any fold: pretrained on {', '.join(run['pretrained_on'])} only",
+                     _percent(m["zero_shot_accuracy"]), _percent(m["zero_shot_uf1"])))
+    rows += [("always the largest class", _percent(m["majority"]), ""), ("chance", _percent(m["chance"]), "")]
+    parts = [html.grid("The headline beside what it must be compared with (percent)", ("network", "accuracy", "UF1"),
+                       rows, marked=0)]
+    if "oracle_excess" in m:
+        parts.append(html.paragraph("Choosing the step on the tested subject itself changes the accuracy by "
+                                    f"{100 * m['oracle_excess']:+.1f} points, which no user would ever see.", "quiet"))
+    if m["n_seeds"] > 1:
+        rows = [(k, _percent(m[f"seed{k}_accuracy"]), _percent(m[f"seed{k}_uf1"]), f"{m[f'seed{k}_p_value']:.2g}")
+                for k in run["seeds"]]
+        rows.append(("mean ± sd", *(f"{100 * m[f'{key}_mean']:.1f} ± {100 * m[f'{key}_sd']:.1f}"
+                                    for key in ("accuracy", "uf1")), ""))
+        parts.append(html.grid("Each seed, all folds (percent)", ("seed", "accuracy", "UF1", "p"), rows))
+    return html.section("beside", "Beside it", *parts)
+
+
+def papers(tables: list[Table]) -> str:
+    return html.section("tables", "Published and ours", *map(html.paper_table, tables))
+
+
+def classes(m: dict, run: dict, reports: Path) -> str:
+    t = predictions.read(reports / "predictions.csv").where(run["selection"][0])
+    cm = scores.confusion(t.label, t.predicted, t.classes)
+    columns = [score(cm) for score in (scores.recall, scores.precision, scores.f1)]
+    rows = [(name, m[f"clips_{name}"], *(_percent(column[j]) for column in columns))
+            for j, name in enumerate(run["class_names"])]
+    return html.section("classes", "Classes and subjects",
+                        html.grid("Each class (percent)", ("class", "clips", "recall", "precision", "F1"), rows),
+                        _drawn(reports, "confusion.png", "subjects.png"))
+
+
+def learning(reports: Path) -> str:
+    return html.section("learning", "Training", _drawn(reports, "curves.png"))
+
+
+def auxiliary(m: dict, reports: Path) -> str:
+    """Errors of flow, landmarks and dynamic images beside those of a constant, and pictures."""
+    def verdict(error: float, constant: float) -> str:
+        return "better than the constant" if error < constant else "no better than the constant"
+
+    rows = []
+    if "epe" in m:
+        rows.append(("flow end-point error, pixels of the crop", f"{m['epe']:.3f}",
+                     f"zero flow {m['epe_zero_flow']:.3f}", verdict(m["epe"], m["epe_zero_flow"])))
+    if "nme" in m:
+        rows.append(("landmark error, percent of the inter-ocular distance", f"{100 * m['nme']:.2f}",
+                     f"constant mean face {100 * m['nme_mean_face']:.2f}", verdict(m["nme"], m["nme_mean_face"])))
+        rows.append(("frames with a landmark error above 10 %", f"{100 * m['failure_rate']:.1f} %", "", ""))
+    if "mse" in m:
+        rows.append(("dynamic image, mean squared error x 1000", f"{1000 * m['mse']:.2f}",
+                     f"mean image {1000 * m['mse_mean_image']:.2f}", verdict(m["mse"], m["mse_mean_image"])))
+    pictures = sorted((reports / "plots/results").glob("clip_*.png"))
+    return html.section("auxiliary", "Auxiliary tasks", html.grid(
+        "Estimates on tested subjects, beside doing nothing", ("error", "network", "constant", "verdict"), rows),
+        html.figures(map(html.figure, pictures), "three"))
+
+
+def labels(reports: Path) -> str:
+    """quality.json (flat: <dataset>.<key>) and the pictures of the label stages."""
+    path, parts = reports / "quality.json", []
+    if path.exists():
+        q = store.read_json(path)
+        names = list(dict.fromkeys(key.split(".", 1)[0] for key in q))
+        rows = [(about, *(form.format(q[f"{name}.{key}"]) if f"{name}.{key}" in q else "" for name in names))
+                for key, about, form in QUALITY if any(f"{name}.{key}" in q for name in names)]
+        parts.append(html.grid("Quality of the labels that training sees", ("", *names), rows))
+    return html.section("labels", "Labels", *parts, _all_of(reports / "plots/labels"))
+
+
+def releases(reports: Path, parameters: dict) -> str:
+    """What was found in data/raw, every clip that was left out with the reason, and what synthetic faces look like."""
+    names = [*parameters["datasets"], *parameters["pretrain"]["sources"]]
+    rows, lost = [], []
+    path = reports / "plots/labels/data.json"
+    told = store.read_json(path) if path.exists() else {}
+    for name in (name for name in names if name in told):
+        s = told[name]["index"]
+        rows.append((name, "tested" if name in parameters["datasets"] else "pretraining", s["release"], s["clips"],
+                     s["subjects"], ", ".join(f"{label} {count}" for label, count in s["labels"].items())))
+        lost += [(entry["clip_id"], name, "index", entry["reason"]) for entry in s["excluded"]]
+        lost += [(entry["clip_id"], name, entry["stage"], entry["reason"]) for entry in told[name]["excluded"]]
+    return html.section(
+        "data", "Data", html.grid("Releases", ("dataset", "role", "release", "clips", "subjects", "labels"), rows),
+        html.grid("Clips left out, and why", ("clip", "dataset", "stage", "reason"), lost)
+        or (html.paragraph("No clip was left out.") if rows else ""), _all_of(reports / "plots/synthetic", "wide"))
+
+
+def settings(parameters: dict, reports: Path) -> str:
+    """All parameters but `parallel`, which changes no number."""
+    top = {key: value for key, value in parameters.items() if not isinstance(value, dict)}
+    groups = {"run": top} | {key: value for key, value in parameters.items()
+                             if isinstance(value, dict) and key != "parallel"}
+    boxes = "".join(f"<div><h3>{escape(name)}</h3><dl>" + "".join(
+        f"<dt>{escape(key)}</dt><dd>{escape(_plain(value))}</dd>" for key, value in values.items()) + "</dl></div>"
+        for name, values in groups.items())
+    digest = hashlib.sha256((reports / "predictions.csv").read_bytes()).hexdigest()[:16]
+    return html.section("parameters", "Parameters", f'<div class="knobs">{boxes}</div>', html.paragraph(
+        f"Every score above is computed from reports/predictions.csv, whose SHA-256 begins with {digest}.", "quiet"))
+
+
+def _about(path: Path) -> tuple[str, str]:
+    """Caption and alt text of a picture that does not bring its own."""
+    title, told = PICTURES.get(path.stem, (path.stem.replace("_", " ").capitalize(), ""))
+    return f"{title}: {path.parent.name.replace('_', ' ')}", told
+
+
+def _drawn(reports: Path, *names: str) -> str:
+    paths: Iterable[Path] = (reports / "plots/results" / name for name in names)
+    return html.figures(html.figure(path) for path in paths if path.exists())
+
+
+def _all_of(folder: Path, kind: str = "") -> str:
+    """All pictures of a folder, the same kind of different datasets beside each other."""
+    paths = sorted(folder.rglob("*.png"), key=lambda path: (path.name, path.as_posix()))
+    return html.figures((html.figure(path, _about(path)) for path in paths), kind)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "default"}[value]
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple | list) else str(value)

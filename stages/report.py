@@ -1,0 +1,30 @@
+"""report: the run's numbers -> reports/tables/*.md, the paper's tables filled, and reports/index.html."""
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from mer import params, store
+from mer.errors import main
+from mer.reporting import formats, page, tables
+
+DATA, REPORTS = Path("data"), Path("reports")
+
+
+def run() -> None:
+    p = params.load()
+    this = tables.Run(tables.flatten(asdict(p)), store.read_json(REPORTS / "metrics.json"))
+    book = tables.paper(p.model)
+    filled = [tables.fill(book, name, [this]) for name in book["tables"]]
+    shutil.rmtree(REPORTS / "tables", ignore_errors=True)
+    for table in filled:
+        store.write_text(REPORTS / "tables" / f"{table.name}.md", formats.markdown(table))
+    text = page.build(asdict(p), DATA, REPORTS, tables.main_tables(filled))
+    store.write_text(REPORTS / "index.html", text)
+    cells = {table.name: table.filled + table.elsewhere for table in filled}
+    rows = ", ".join(f"{name} ({count} cells)" for name, count in cells.items() if count)
+    print(f"report: this run is a row of {rows or 'no table'}; open {REPORTS / 'index.html'}")
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,87 @@
+"""Pooled metrics: golden numbers, agreement with scikit-learn, what pooling is for, absent classes."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+from mer.evaluation import metrics
+
+GOLDEN = np.array([[3, 1, 0], [1, 4, 1], [0, 0, 2]])
+
+
+def test_golden_numbers_of_the_spec():
+    """spec/mol.md section 9."""
+    assert metrics.accuracy(GOLDEN) == 0.75
+    assert metrics.wf1(GOLDEN) == pytest.approx(0.746970, abs=5e-7)
+    assert metrics.uf1(GOLDEN) == pytest.approx(0.759091, abs=5e-7)
+    assert metrics.uar(GOLDEN) == pytest.approx(0.805556, abs=5e-7)
+
+
+def test_rows_of_the_confusion_are_true_classes():
+    """A published confusion matrix had its axes swapped."""
+    cm = metrics.confusion(np.array([0, 0, 0, 1]), np.array([1, 1, 0, 1]), 2)
+    assert cm.tolist() == [[1, 2], [0, 1]]
+    assert metrics.recall(cm).tolist() == [1 / 3, 1]
+    assert metrics.precision(cm).tolist() == [1, 1 / 3]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_agrees_with_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    n = 5
+    labels, predicted = rng.integers(0, n, 200), rng.integers(0, n, 200)
+    cm = metrics.confusion(labels, predicted, n)
+    scores = metrics.scores(cm)
+    assert scores["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+    assert scores["war"] == pytest.approx(accuracy_score(labels, predicted))
+    assert scores["uar"] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert scores["uf1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert scores["wf1"] == pytest.approx(f1_score(labels, predicted, average="weighted"))
+
+
+def test_a_class_that_is_never_seen_nor_predicted_counts_zero():
+    labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0])
+    cm = metrics.confusion(labels, predicted, 3)
+    expected = f1_score(labels, predicted, labels=[0, 1, 2], average="macro", zero_division=0)
+    assert metrics.uf1(cm) == pytest.approx(expected)
+    assert metrics.f1(cm)[2] == 0 and metrics.recall(cm)[2] == 0 and metrics.precision(cm)[2] == 0
+    assert metrics.uar(cm) == pytest.approx((1 + 0.5 + 0) / 3)
+
+
+def test_no_clip_at_all_gives_zeros_and_no_warning():
+    scores = metrics.scores(np.zeros((3, 3), int))
+    assert all(value == 0 for value in scores.values())
+
+
+def test_pooled_uf1_is_not_the_mean_over_folds():
+    """By hand: fold 1 holds classes 0, 0, 1 -> predicted 0, 0, 0; fold 2 holds 1 -> predicted 1.
+
+    Pooled: F1_0 = 4/5, F1_1 = 2/3, UF1 = 11/15. Fold by fold: (4/5 + 0)/2 = 0.4 and (0 + 1)/2 = 0.5, mean 0.45.
+    """
+    labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1])
+    _, folds = metrics.confusion_by(np.array(["a", "a", "a", "b"]), labels, predicted, 2)
+    assert metrics.uf1(folds.sum(axis=0)) == pytest.approx(11 / 15)
+    assert metrics.uf1(folds).mean() == pytest.approx(0.45)
+
+
+def test_order_of_clips_changes_nothing():
+    rng = np.random.default_rng(0)
+    labels, predicted, people = rng.integers(0, 3, 90), rng.integers(0, 3, 90), rng.integers(0, 9, 90).astype(str)
+    order = rng.permutation(90)
+    names, counts = metrics.confusion_by(people, labels, predicted, 3)
+    again, shuffled = metrics.confusion_by(people[order], labels[order], predicted[order], 3)
+    assert names.tolist() == again.tolist() and np.array_equal(counts, shuffled)
+    assert np.array_equal(counts.sum(axis=0), metrics.confusion(labels, predicted, 3))
+
+
+def test_subject_mean_weighs_subjects_not_clips():
+    counts = np.array([[[1, 0], [0, 0]], [[0, 3], [0, 0]]])  # one clip right; three clips wrong
+    assert metrics.subject_mean(counts) == 0.5
+    assert metrics.accuracy(counts.sum(axis=0)) == 0.25
+
+
+def test_many_tables_at_once_equal_one_by_one():
+    stack = np.random.default_rng(1).integers(0, 5, (7, 4, 3, 3))
+    for score in metrics.SCORES.values():
+        one_by_one = [[float(score(cm)) for cm in row] for row in stack]
+        np.testing.assert_allclose(score(stack), one_by_one)

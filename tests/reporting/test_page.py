@@ -1,0 +1,253 @@
+"""The stages evaluate and report on an invented run, and the page: accessible, self-contained, opened in a browser."""
+
+import base64
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from reporting import fabricate
+
+from mer import store
+from mer.reporting import html
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def stage(name: str, root: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", f"stages.{name}"], cwd=root, text=True, capture_output=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder in which evaluate and report have run, with exclusions, label quality and a picture of its stage."""
+    root = fabricate.run_folder(tmp_path_factory.mktemp("run"))
+    store.write_json(root / "reports/plots/labels/data.json", {"synthetic": {"index": {
+        "release": "plain", "clips": 30, "subjects": 5, "labels": {"disgust": 10, "happiness": 10, "surprise": 10},
+        "excluded": [{"clip_id": "lost1", "label": "disgust", "reason": "folder <empty> & gone"}]},
+        "excluded": [{"clip_id": "lost2", "stage": "landmarks", "reason": "no face in any frame"}]}})
+    store.write_json(root / "reports/quality.json", {"synthetic.detection_rate": 0.9975, "synthetic.frames": 4608})
+    picture = root / "reports/plots/labels/synthetic/landmarks.png"
+    picture.parent.mkdir(parents=True)
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(picture)
+    for name in ("evaluate", "report"):
+        done = stage(name, root)
+        assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture(scope="module")
+def text(finished) -> str:
+    return (finished / "reports/index.html").read_text(encoding="utf-8")
+
+
+class Outline(HTMLParser):
+    """Every element with its attributes, in order, and the words of each heading and cell."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.words = [], [], {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "img", "br", "rect", "line", "circle"):
+            self.open.append((tag, len(self.elements) - 1))
+
+    def handle_endtag(self, tag):
+        if tag not in ("rect", "line", "circle"):
+            assert self.open[-1][0] == tag, f"</{tag}> closes <{self.open[-1][0]}>"
+            self.open.pop()
+
+    def handle_data(self, data):
+        for _, at in self.open:
+            self.words[at] = self.words.get(at, "") + data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def outline(text) -> Outline:
+    return Outline(text)
+
+
+def test_metrics_are_flat_and_recomputed_from_the_stored_predictions(finished):
+    from mer.evaluation import predictions, results
+
+    m = fabricate.load(finished / "reports/metrics.json")
+    assert all(isinstance(value, int | float) for value in m.values())
+    t = predictions.read(finished / "reports/predictions.csv")
+    assert set(t.selection.tolist()) == {"last", "oracle", "zero_shot"}
+    again = results.summarise(t.rows(t.selection != "zero_shot"), fabricate.NAMES, ("last", "oracle"),
+                              t.where("zero_shot"), bootstrap=2000, permutations=5000, seed=0)
+    assert again == m
+
+
+def test_evaluate_writes_pictures_and_plot_data(finished):
+    made = {path.name for path in (finished / "reports/plots/results").iterdir()}
+    assert made == {"confusion.png", "confusion.csv", "subjects.png", "subjects.csv", "curves.png", "losses.csv",
+                    "clip_1.png", "clip_2.png", "clip_3.png"}
+
+
+def test_report_writes_every_table(finished):
+    made = {path.name for path in (finished / "reports/tables").iterdir()}
+    assert made == {f"mol-{i}.md" for i in range(4, 16)}
+    m = fabricate.load(finished / "reports/metrics.json")
+    row = next(line for line in (finished / "reports/tables/mol-4.md").read_text().splitlines() if "| MOL |" in line)
+    assert f"{100 * m['accuracy']:.2f} [" in row and "91.26" in row
+
+
+def test_running_again_gives_the_same_bytes(finished):
+    before = {path: path.read_bytes() for path in (finished / "reports").rglob("*") if path.is_file()}
+    for name in ("evaluate", "report"):
+        assert stage(name, finished).returncode == 0
+    assert {path: path.read_bytes() for path in (finished / "reports").rglob("*") if path.is_file()} == before
+
+
+def test_page_names_what_must_be_named(text, finished):
+    m = fabricate.load(finished / "reports/metrics.json")
+    for words in (f"{100 * m['accuracy']:.1f} %", f"p = {m['p_value']:.2g}", "Synthetic faces", "before any fold",
+                  "(never a result)", "zero flow", "constant mean face", "99.75%", "lost1",
+                  "folder &lt;empty&gt; &amp; gone", "no face in any frame", "91.26", "lambda_f", "SHA-256"):
+        assert words in text, words
+
+
+def test_page_needs_nothing_from_outside(outline, text):
+    for tag, attrs in outline.elements:
+        for name in ("src", "href", "srcset", "action", "poster", "data"):
+            if name in attrs:
+                assert attrs[name].startswith(("data:", "#")), (tag, attrs[name][:60])
+    assert "url(" not in text and "@import" not in text and not outline.all("script")
+    targets = {attrs["id"] for _, attrs in outline.elements if "id" in attrs}
+    assert all(attrs["href"][1:] in targets for attrs in outline.all("a"))
+
+
+def test_page_is_accessible(outline):
+    assert outline.all("html")[0]["lang"] == "en" and len(outline.all("title")) == 1
+    assert len(outline.all("h1")) == len(outline.all("main")) == 1
+    assert "width=device-width" in next(a["content"] for a in outline.all("meta") if a.get("name") == "viewport")
+    levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False)), levels
+    assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img")) and len(outline.all("img")) == 7
+    assert all(attrs.get("scope") in ("col", "row", "colgroup", "rowgroup") for attrs in outline.all("th"))
+    assert all("aria-labelledby" in attrs for attrs in outline.all("table")) and len(outline.all("table")) >= 5
+    assert all(attrs.get("role") == "img" and attrs["aria-label"] for attrs in outline.all("svg"))
+    ids = [attrs["id"] for _, attrs in outline.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    named = {word for _, attrs in outline.elements for word in attrs.get("aria-labelledby", "").split()}
+    assert named <= set(ids)
+    assert not outline.open, "an element is not closed"
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def test_contrast_of_text_is_at_least_4_5(text):
+    """WCAG 2 AA, for every colour of text on every background it may stand on."""
+    colour = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", text))
+    for ink, grounds in {"ink": ("paper", "wash", "main-wash"), "muted": ("paper", "wash", "main-wash"),
+                         "main": ("paper", "main-wash"), "warm": ("paper", "warm-wash")}.items():
+        for ground in grounds:
+            light, dark = sorted((luminance(colour[ink]), luminance(colour[ground])), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+
+
+def test_pictures_bring_their_own_words(tmp_path):
+    Image.fromarray(np.zeros((4, 6), np.uint8)).save(tmp_path / "my_plot.png")
+    plain = html.figure(tmp_path / "my_plot.png")
+    assert 'alt="My plot"' in plain and 'width="6" height="4"' in plain
+    data = re.search(r"base64,([^\"]+)", plain).group(1)
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (6, 4)
+    noise = np.random.default_rng(0).integers(0, 255, (500, 2000, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "sheet.png")
+    kind, data = re.search(r"image/(\w+);base64,([^\"]+)", html.figure(tmp_path / "sheet.png")).groups()
+    assert kind == "jpeg" and Image.open(io.BytesIO(base64.b64decode(data))).size == (1400, 350)
+    assert "<b>One &lt; two</b>" in html.figure(tmp_path / "my_plot.png", ("One < two", "told"))
+
+
+def test_a_run_without_auxiliary_tasks_and_index_has_no_empty_sections(tmp_path):
+    fabricate.run_folder(tmp_path, fabricate.table(subjects=2, aux=False), steps=0)
+    for name in ("evaluate", "report"):
+        done = stage(name, tmp_path)
+        assert done.returncode == 0, done.stderr
+    text = (tmp_path / "reports/index.html").read_text(encoding="utf-8")
+    assert 'id="auxiliary"' not in text and 'id="learning"' not in text and 'id="data"' not in text
+    Outline(text)
+
+
+def test_the_shuffled_control_is_marked(tmp_path):
+    fabricate.run_folder(tmp_path, fabricate.table(subjects=2, seeds=(0, 1)))
+    fabricate.set_params(tmp_path, shuffle_labels="true", seeds="[0, 1]", selection="[last]")
+    path = tmp_path / "data/folds/summary.json"
+    store.write_json(path, {**fabricate.load(path), "shuffle_labels": True, "selection": ["last"]})
+    for name in ("evaluate", "report"):
+        done = stage(name, tmp_path)
+        assert done.returncode == 0, done.stderr
+    text = (tmp_path / "reports/index.html").read_text(encoding="utf-8")
+    assert "Control: training labels shuffled" in text and "mean ± sd" in text and "oracle:" not in text
+    assert "(a)" not in (tmp_path / "reports/tables/mol-4.md").read_text(), "a control is no row of the table"
+
+
+@pytest.mark.parametrize(("damage", "words"), [
+    (lambda root: (root / "data/folds/0/synthetic_s01/predictions.csv").write_text("clip_id\n"),
+     "column subject is missing"),
+    (lambda root: (root / "data/folds/summary.json").unlink(), "summary.json: no such file"),
+    (lambda root: fabricate.set_params(root, lambda_f="abc"), "lambda_f = 'abc'"),
+    (lambda root: shutil.rmtree(root / "data/folds/0"), "no prediction table")])
+def test_evaluate_refuses_what_is_damaged(tmp_path, damage, words):
+    damage(fabricate.run_folder(tmp_path, fabricate.table(subjects=2, per_class=1)))
+    done = stage("evaluate", tmp_path)
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+
+
+def browse(page: Path, folder: Path, *options: str) -> subprocess.CompletedProcess:
+    """Open a page in headless Chromium that can reach no host."""
+    return subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+         "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}",
+         *options, page.as_uri()], text=True, capture_output=True, timeout=120, check=False)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+@pytest.mark.parametrize(("width", "height"), [(1200, 3000), (500, 3000)])
+def test_page_opens_in_chromium(finished, tmp_path, width, height):
+    page, shot = finished / "reports/index.html", tmp_path / "shot.png"
+    done = browse(page, tmp_path, f"--window-size={width},{height}", f"--screenshot={shot}")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    with Image.open(shot) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert pixels.shape[:2] == (height, width)
+    dark = (pixels.sum(axis=2) < 250).mean(axis=1)
+    assert (dark > 0).reshape(-1, 500).any(axis=1).all(), "a screen's height without any text"
+    assert (pixels == 255).all(axis=2).mean() > 0.4, "a light page"
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500, "pictures are drawn"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+def test_chromium_finds_tables_and_loaded_pictures(finished, tmp_path, text):
+    """The browser itself reports what it laid out: a script is added to a copy of the page, which has none."""
+    probe = """<script>addEventListener('load', () => { const r = document.documentElement;
+      r.dataset.pictures = [...document.images].filter(i => i.complete && i.naturalWidth > 0).length;
+      r.dataset.tables = [...document.querySelectorAll('table')].filter(t => t.offsetHeight > 20).length;
+      r.dataset.wide = document.body.scrollWidth > innerWidth; });</script></body>"""
+    copy = tmp_path / "copy.html"
+    copy.write_text(text.replace("</body>", probe), encoding="utf-8")
+    done = browse(copy, tmp_path, "--window-size=500,900", "--dump-dom", "--virtual-time-budget=5000")
+    assert f'data-pictures="{text.count("<img ")}"' in done.stdout
+    assert f'data-tables="{text.count("<table")}"' in done.stdout
+    assert 'data-wide="false"' in done.stdout, "the page scrolls sideways on a narrow screen"
