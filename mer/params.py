@@ -184,7 +184,7 @@ def load(path: str | Path = "params.yaml") -> Params:
     return params
 
 
-def _read_yaml(path: Path) -> dict:
+def _loader(path: Path | str) -> type:
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -200,8 +200,14 @@ def _read_yaml(path: Path) -> dict:
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(
         r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
         list("-+0123456789."))
+    return Loader
+
+
+def _read_yaml(path: Path) -> dict:
+    import yaml
+
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader)
+        raw = yaml.load(path.read_text(encoding="utf-8"), _loader(path))
     except FileNotFoundError:
         raise MerError(f"{path}: no such file; run the command in the project's root") from None
     except yaml.YAMLError as error:
@@ -278,6 +284,14 @@ def _value(value: object, hint: object, limits: dict, key: str):
     if isinstance(value, float) and not abs(value) < float("inf"):
         raise refuse
     return value
+
+
+def check_value(kind: type, name: str, text: str, key: str):
+    """The value that `text`, as typed after -S, gives the field `name` of a section, checked as in `load`."""
+    import yaml
+
+    f = next(f for f in dataclasses.fields(kind) if f.name == name)
+    return _value(yaml.load(text, _loader("command line")), typing.get_type_hints(kind)[name], f.metadata, key)
 
 
 def _expected(hint: object, limits: dict) -> str:

@@ -2,8 +2,29 @@
 
 import csv
 import io
+from dataclasses import dataclass
 
-from mer.reporting.tables import Table
+
+@dataclass(frozen=True)
+class Row:
+    """`kind`: group (a heading over the rows below), other (somebody else's method), own (the paper's method)."""
+
+    kind: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A filled table. `spans` is the upper header: (text, number of columns), over the columns of `header`."""
+
+    name: str
+    title: str
+    spans: tuple[tuple[str, int], ...]
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    filled: int  # our cells with a number, on the table's own datasets
+    elsewhere: int  # and those on other datasets
 
 
 def markdown(table: Table) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from mer import store
 from mer.reporting import html, sections
+from mer.reporting.formats import Table
 from mer.reporting.plots import is_synthetic
 from mer.reporting.sections import RULES
-from mer.reporting.tables import Table
 
 
 def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> str:

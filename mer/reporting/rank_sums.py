@@ -5,7 +5,7 @@ z then depends on the counts alone, whatever the numbers are. With the one numbe
 """
 
 from mer.evaluation.significance import rank_sum
-from mer.reporting.tables import Row, Table
+from mer.reporting.formats import Row, Table
 
 REMARK = ("The printed test repeats FDP's one number `copies` times. Copies are no evidence: whenever it is the "
           "largest, z = sqrt(3 c n / (c + n + 1)) for c copies and n others, whatever the numbers are. Tested once, as "

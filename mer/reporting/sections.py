@@ -9,7 +9,7 @@ from mer import store
 from mer.evaluation import metrics as scores
 from mer.evaluation import predictions
 from mer.reporting import html
-from mer.reporting.tables import Table
+from mer.reporting.formats import Table
 
 RULES = {"last": "after the last training step",
          "inner": "at the step that validation subjects of the training fold chose",

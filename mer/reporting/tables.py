@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from mer.errors import MerError
+from mer.reporting.formats import Row, Table
 from mer.reporting.plots import is_synthetic
 
 PAPERS = ("mol", "fdp", "ma2mi")
@@ -24,28 +25,6 @@ class Run:
     parameters: dict[str, object]
     metrics: dict[str, float]
     commit: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """`kind`: group (a heading over the rows below), other (somebody else's method), own (the paper's method)."""
-
-    kind: str
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A filled table. `spans` is the upper header: (text, number of columns), over the columns of `header`."""
-
-    name: str
-    title: str
-    spans: tuple[tuple[str, int], ...]
-    header: tuple[str, ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-    filled: int  # our cells with a number, on the table's own datasets
-    elsewhere: int  # and those on other datasets
 
 
 def paper(short: str) -> dict:
