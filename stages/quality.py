@@ -50,6 +50,7 @@ def run() -> None:
     store.write_json("reports/plots/labels/data.json", told)
     roots = {name: raw_root(dataset) for name, dataset in (("micro", "synthetic"), ("macro", "synthetic_macro"))
              if dataset in told}
+    Path("reports/plots/synthetic").mkdir(parents=True, exist_ok=True)  # an output even when nothing is synthetic
     if roots:
         contact_sheet.write(roots, Path("reports/plots/synthetic"))
 
