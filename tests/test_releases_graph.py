@@ -25,7 +25,7 @@ RUNS = [(["casme2"], "5"), (["samm"], "3"), (["smic"], "3"), (["casme_sq"], "3")
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
-    return pipeline.finished(tmp_path_factory.mktemp("releases"))
+    return pipeline.finished(tmp_path_factory.getbasetemp())
 
 
 @functools.cache

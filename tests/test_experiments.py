@@ -1,0 +1,115 @@
+"""What a user does with DVC, for real: nothing to do, a variant and back, values that are refused, an own dataset."""
+
+import csv
+import json
+import shutil
+
+import pytest
+from pipeline import commit, dvc, finished, run
+
+pytestmark = pytest.mark.slow
+
+TRAINING = ["pretrain", "train", "evaluate", "report"]
+
+
+@pytest.fixture
+def project(tmp_path, tmp_path_factory):
+    """A copy of the finished and committed miniature."""
+    return shutil.copytree(finished(tmp_path_factory.getbasetemp()), tmp_path / "project", symlinks=True)
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory):
+    """The same, for runs that fail and change nothing but params.yaml."""
+    folder = tmp_path_factory.mktemp("refusing") / "project"
+    return shutil.copytree(finished(tmp_path_factory.getbasetemp()), folder, symlinks=True)
+
+
+def variant(root, *settings):
+    return dvc(root, "exp", "run", *(word for setting in settings for word in ("-S", setting)))
+
+
+def changed_metrics(root) -> dict:
+    """{name: {old, new}} of reports/metrics.json against the last commit."""
+    done = dvc(root, "metrics", "diff", "--json")
+    assert done.code == 0, done.tail()
+    return json.loads(done.out).get("diff", {}).get("reports/metrics.json", {})
+
+
+def test_a_second_repro_runs_nothing(project):
+    first, second = dvc(project, "repro"), dvc(project, "repro")  # the first has to hash the copied files again
+    print(f"\n`dvc repro` with nothing to do: {second.seconds:.1f} s")
+    for done in (first, second):
+        assert done.code == 0 and done.ran == [], done.tail()
+    assert "Data and pipelines are up to date." in second.out
+    assert run(project, "git", "status", "--porcelain").out == ""
+    assert changed_metrics(project) == {}
+
+
+def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
+    before = json.loads((project / "reports/metrics.json").read_text())
+    off = variant(project, "lambda_f=0")
+    assert off.code == 0 and off.ran == TRAINING, off.tail()
+    diff = changed_metrics(project)
+    assert diff["epe"]["old"] == before["epe"] != diff["epe"]["new"]
+    back = variant(project, "lambda_f=1.43")
+    assert back.code == 0, back.tail()
+    assert not {"pretrain", "train"} & set(back.ran), back.tail()
+    for name in ("pretrain", "train"):
+        assert f"Stage '{name}' is cached - skipping run, checking out outputs" in back.out, back.out
+    assert json.loads((project / "reports/metrics.json").read_text()) == before
+    assert changed_metrics(project) == {}
+
+
+def test_a_small_learning_rate_is_a_number(project):
+    done = dvc(project, "exp", "run", "-S", "lr=1e-5", "pretrain")
+    assert done.code == 0 and done.ran == ["pretrain"], done.tail()
+
+
+@pytest.mark.parametrize("setting, stage, message", [
+    ("lambda_f=abc", "pretrain", "error: params.yaml: lambda_f = 'abc'; expected a number from 0 to 1e+06"),
+    ("classes=9", "quality", "error: classes: dataset synthetic has no label set '9'; it has 3, 5"),
+    ("classes=5", "train", "error: data/index: class repression of set 5 has no clip in synthetic; choose another set"),
+    ("datasets=[]", "quality", "error: params.yaml: datasets = []; expected a list without repetition"),
+    ("datasets=[synthetik]", "quality", "error: datasets: 'synthetik' is not known; did you mean 'synthetic'?"),
+])
+def test_a_value_that_makes_no_sense_is_refused_in_one_line(refusing, setting, stage, message):
+    done = variant(refusing, setting)
+    run(refusing, "git", "checkout", "--quiet", "params.yaml")
+    assert done.code != 0 and done.ran[-1] == stage, done.tail()
+    told = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1 and told[0].startswith(message), done.tail()
+    assert "Traceback" not in done.err, done.tail()
+
+
+def bring_own(root, lost: str) -> list[str]:
+    """Two of the synthetic release's classes as data/raw/mine, a frame of the clip `lost` cut off; the clip ids."""
+    source, mine = root / "data/raw/synthetic", root / "data/raw/mine"
+    with open(source / "clips.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] != "surprise"]
+    for row in rows:
+        shutil.copytree(source / row["frames"], mine / row["frames"])
+    with open(mine / "clips.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    torn = mine / f"frames/{lost}/img5.jpg"
+    torn.write_bytes(torn.read_bytes()[:2000])
+    return [row["clip_id"] for row in rows]
+
+
+def test_an_own_dataset_runs_and_its_unusable_clip_is_listed(project):
+    clips = bring_own(project, lost="s02_disgust_1")
+    done = variant(project, "datasets=[mine]", "classes=all", "pretrain.sources=[]")
+    assert done.code == 0, done.tail()
+    assert {"index@mine", "landmarks@mine", "align@mine", "flow@mine", "dynamic@mine", *TRAINING} <= set(done.ran)
+    summary = json.loads((project / "data/folds/summary.json").read_text())
+    assert summary["class_names"] == ["disgust", "happiness"] and summary["clips"] == len(clips) - 1
+    with open(project / "reports/predictions.csv", encoding="utf-8", newline="") as file:
+        assert {row["clip_id"] for row in csv.DictReader(file)} == set(clips) - {"s02_disgust_1"}
+    page = (project / "reports/index.html").read_text(encoding="utf-8")
+    listed = next(line for line in page.replace("<tr", "\n<tr").splitlines() if "s02_disgust_1" in line)
+    assert "mine" in listed and "landmarks" in listed and "img5.jpg" in listed
+    assert "landmarks: s02_disgust_1 is excluded: " in done.out
+    commit(project, "my own dataset")
+    assert dvc(project, "repro").ran == []
