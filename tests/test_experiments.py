@@ -71,7 +71,6 @@ def test_a_small_learning_rate_is_a_number(project):
     ("classes=9", "quality", "error: classes: dataset synthetic has no label set '9'; it has 3, 5"),
     ("classes=5", "train", "error: data/index: class repression of set 5 has no clip in synthetic; choose another set"),
     ("datasets=[]", "quality", "error: params.yaml: datasets = []; expected a list without repetition"),
-    ("datasets=[synthetik]", "quality", "error: datasets: 'synthetik' is not known; did you mean 'synthetic'?"),
 ])
 def test_a_value_that_makes_no_sense_is_refused_in_one_line(refusing, setting, stage, message):
     done = variant(refusing, setting)

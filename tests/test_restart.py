@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 # in the graph's order: where to kill (a stage, and what must have appeared of it), and what the next run says
 KILLS = {
-    "synthesize": ("*/frames/*", r"synthesize: reusing [1-9]\d? of 23 clips from an interrupted run"),
+    "synthesize": ("*/frames/[!.]*", r"synthesize: reusing [1-9]\d? of 23 clips from an interrupted run"),
     "landmarks@synthetic": ("*.h5", r"landmarks synthetic: reusing [1-9] of 9 clips from an interrupted run"),
     "align-macro@synthetic_macro": (
         "*.h5", r"align synthetic_macro: reusing [1-9]\d? of 14 clips from an interrupted run"),
