@@ -33,7 +33,7 @@ def changed_metrics(root) -> dict:
     """{name: {old, new}} of reports/metrics.json against the last commit."""
     done = dvc(root, "metrics", "diff", "--json")
     assert done.code == 0, done.tail()
-    return json.loads(done.out).get("diff", {}).get("reports/metrics.json", {})
+    return json.loads(done.out).get("reports/metrics.json", {})
 
 
 def test_a_second_repro_runs_nothing(project):
