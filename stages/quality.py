@@ -9,20 +9,19 @@ from mer.datasets.labels import class_index, label_set
 from mer.datasets.releases import raw_root
 from mer.errors import main
 from mer.labels import quality, quality_plots, records
-from mer.reporting import contact_sheet
 
 FLOW_CLIPS = 16  # clips per dataset whose onset-to-apex flow is compared with the truth
 
 
 def measure(dataset: str, set_name: str, p: params.Params) -> quality.Quality:
     """The quality of one dataset's labels, its pictures drawn."""
-    clips, root = read_clips(f"data/aligned/{dataset}/clips.csv"), raw_root(dataset)
+    clips = read_clips(f"data/aligned/{dataset}/clips.csv")
     labels = label_set(dataset, set_name, "data/aligned")
     class_of = {c.clip_id: labels.names[k] for c in clips if (k := class_index(c, labels)) is not None}
-    truth = quality.read_truth(root, clips)
+    truth = quality.read_truth(raw_root(dataset), clips)
     result = quality.Quality(numbers={"is_synthetic": int(dataset in ("synthetic", "synthetic_macro"))})
     marks, summary = records.read(f"data/landmarks/{dataset}", clips, ["points", "how", "score", "numbers"])
-    quality.measure_landmarks(result, marks, clips, truth, root, len(summary["excluded"]))
+    quality.measure_landmarks(result, marks, clips, truth, len(summary["excluded"]))
     flows, _ = records.read_labelled(f"data/flow/{dataset}", ["flow"])
     quality.measure_magnitude(result, flows, class_of)
     aligned, _ = records.read(f"data/aligned/{dataset}", clips, ["frames", "matrix", "numbers", "annotation"])
@@ -48,11 +47,6 @@ def run() -> None:
         print(f"quality {dataset}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
     store.write_json("reports/quality.json", numbers)
     store.write_json("reports/plots/labels/data.json", told)
-    roots = {name: raw_root(dataset) for name, dataset in (("micro", "synthetic"), ("macro", "synthetic_macro"))
-             if dataset in told}
-    Path("reports/plots/synthetic").mkdir(parents=True, exist_ok=True)  # an output even when nothing is synthetic
-    if roots:
-        contact_sheet.write(roots, Path("reports/plots/synthetic"))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
-"""synthesize: the embedded releases of rendered faces -> data/raw/synthetic (micro), data/raw/synthetic_macro."""
+"""synthesize: the embedded releases of rendered faces -> data/raw/synthetic (micro), data/raw/synthetic_macro.
+
+Their contact sheets go to reports/plots/synthetic.
+"""
 
 import argparse
+from pathlib import Path
 
 from mer import params
 from mer.datasets.releases import raw_root
 from mer.datasets.synthetic import release
 from mer.errors import main
+from mer.reporting import contact_sheet
 
 
 def run() -> None:
@@ -13,6 +18,7 @@ def run() -> None:
     p = params.load()
     roots = {"micro": raw_root("synthetic"), "macro": raw_root("synthetic_macro")}
     release.make(p.synthetic, (roots["micro"], roots["macro"]), workers=p.parallel.workers, backend=p.parallel.backend)
+    contact_sheet.write(roots, Path("reports/plots/synthetic"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How good the labels are: detection, landmarks and flow, against the truth where a release brings one.
 
-A release with truth has `truth/<subject>.h5` in its raw folder (the synthetic one has): points (T, 68, 2) raw pixels of
-every frame on disk, flow (2, H, W) raw pixels from onset to apex, eye_mask (H, W) 1 where that flow is not valid.
+A release with truth has `truth/<subject>.h5` in its raw folder (the synthetic one has): numbers (T,) of its frames,
+points (T, 68, 2) in raw pixels, flow (2, H, W) in raw pixels from onset to apex, eye_mask (H, W) 1 where not valid.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from mer import store
-from mer.datasets.clips import Clip, numbered_frames
+from mer.datasets.clips import Clip
 from mer.errors import MerError
 from mer.labels import sampling
 from mer.labels.align import LEFT_EYE, RIGHT_EYE, move
@@ -128,21 +128,21 @@ def read_truth(raw_root: Path, clips: list[Clip]) -> dict[str, Record]:
     return found
 
 
-def true_points(raw_root: Path, clip: Clip, truth: Record, numbers: np.ndarray) -> np.ndarray:
+def true_points(clip_id: str, truth: Record, numbers: np.ndarray) -> np.ndarray:
     """The true points (T, 68, 2) of the frames with these numbers.
 
     Raises:
-        MerError: the truth does not have one set of points per frame on disk.
+        MerError: a frame without true points.
     """
-    on_disk = [number for number, _ in numbered_frames(raw_root / clip.frames_dir)]
-    if len(on_disk) != len(truth["points"]):
-        raise MerError(f"{clip.clip_id}: {len(on_disk)} frames on disk, {len(truth['points'])} with true points; "
-                       "delete the raw folder and run `dvc repro` to make both anew")
-    return truth["points"][np.searchsorted(on_disk, numbers)]
+    place = {number: k for k, number in enumerate(truth["numbers"].tolist())}
+    if missing := [number for number in numbers.tolist() if number not in place]:
+        raise MerError(f"{clip_id}: frame {missing[0]} has no true points; delete the raw folder and run `dvc repro`, "
+                       "which makes frames and truth anew")
+    return truth["points"][[place[number] for number in numbers.tolist()]]
 
 
 def measure_landmarks(quality: Quality, marks: dict[str, Record], clips: list[Clip], truth: dict[str, Record],
-                      raw_root: Path, excluded: int) -> None:
+                      excluded: int) -> None:
     """Fill in detection (share of the labelled clips' frames), jitter, and errors against the truth if there is one.
 
     Errors are means over a frame's points; their mean, 95th percentile and failure rate are over frames.
@@ -156,7 +156,7 @@ def measure_landmarks(quality: Quality, marks: dict[str, Record], clips: list[Cl
         pixels.append(jitter(mark["points"]))
         relative.append(pixels[-1] / np.median(inter_ocular(mark["points"])))
         if clip.clip_id in truth:
-            true = true_points(raw_root, clip, truth[clip.clip_id], mark["numbers"])
+            true = true_points(clip.clip_id, truth[clip.clip_id], mark["numbers"])
             errors.append(landmark_errors(mark["points"], true))
     how, quality.scores, quality.jitter = np.concatenate(how), np.concatenate(scores), np.array(pixels)
     quality.numbers |= {

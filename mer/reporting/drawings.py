@@ -34,7 +34,7 @@ def draw(t: Predictions, data: Path, folder: Path, count: int, synthetic: bool, 
 
     Args:
         t: the predictions after the last step; pictures show the first seed's folds, from their outputs.h5.
-        data: the folder with folds/, aligned/ and flow/.
+        data: the folder with folds/ and aligned/.
         crop: side of the centre crop the network saw, pixels; sampling: t, span and seed of params.yaml's section.
 
     Returns:
@@ -72,12 +72,10 @@ def look(row: Predictions, data: Path, crop: int, sampling: dict) -> Seen:
     inside = slice(inset, inset + crop)
     k, label, estimate = (len(index) - 1) // 2, None, None
     if "flow" in made:
-        flow = store.read_shard(data / "flow" / dataset / shard)[0][clip]
-        labels = {int(pair): field[:, inside, inside].astype(np.float32)
-                  for (chosen, pair), field in zip(flow["pair"], flow["flow"], strict=True) if chosen == 0}
-        estimates = dict(zip(made["pair"].tolist(), made["flow"].astype(np.float32), strict=True))
-        k = max(sorted(labels.keys() & estimates.keys()), key=lambda pair: float(np.hypot(*labels[pair]).mean()))
-        label, estimate = labels[k], estimates[k]
+        motion = np.hypot(*made["flow_label"].astype(np.float32).transpose(1, 0, 2, 3)).mean((1, 2))
+        most = int(motion.argmax())
+        k = int(made["pair"][most])
+        label, estimate = (made[name][most].astype(np.float32) for name in ("flow_label", "flow"))
     first, second = aligned["frames"][index[k:k + 2], inside, inside]
     return Seen(first, second, aligned["points"][index[k + 1]] - inset, label, estimate,
                 made["landmarks"][k] if "landmarks" in made else None)

@@ -135,10 +135,12 @@ def releases(reports: Path, parameters: dict) -> str:
                      s["subjects"], ", ".join(f"{label} {count}" for label, count in s["labels"].items())))
         lost += [(entry["clip_id"], name, "index", entry["reason"]) for entry in s["excluded"]]
         lost += [(entry["clip_id"], name, entry["stage"], entry["reason"]) for entry in told[name]["excluded"]]
+    sheets = (_all_of(reports / "plots/synthetic", "wide")
+              if {"synthetic", "synthetic_macro"} & set(names) else "")
     return html.section(
         "data", "Data", html.grid("Releases", ("dataset", "role", "release", "clips", "subjects", "labels"), rows),
         html.grid("Clips left out, and why", ("clip", "dataset", "stage", "reason"), lost)
-        or (html.paragraph("No clip was left out.") if rows else ""), _all_of(reports / "plots/synthetic", "wide"))
+        or (html.paragraph("No clip was left out.") if rows else ""), sheets)
 
 
 def settings(parameters: dict, reports: Path) -> str:

@@ -1,7 +1,7 @@
 """One fold after another: each is trained alone from (seed, fold), in any order, beside others or after a crash.
 
 A finished fold is a folder `<seed>/<fold>` with predictions.csv (one row per test clip and selection), log.csv (losses
-by step), outputs.h5 (estimated flow and landmarks of the test clips, for pictures) and model.pt.
+by step), outputs.h5 (flow, its label, and landmarks of the test clips, for pictures) and model.pt.
 """
 
 import functools
@@ -174,6 +174,7 @@ def test_outputs(model: nn.Module, clips: Clips, rows: torch.Tensor, p, face: to
             arrays = kept.setdefault(clips.entries[i].clip.clip_id, {})
             if "flow" in outputs:
                 arrays["flow"] = outputs["flow"][b].float().cpu().numpy().astype(np.float16)
+                arrays["flow_label"] = batch.flow[b].float().cpu().numpy().astype(np.float16)
                 arrays["pair"] = batch.pairs[b].cpu().numpy().astype(np.int32)
             if "landmarks" in outputs:
                 arrays["landmarks"] = outputs["landmarks"][b].float().cpu().numpy()

@@ -83,13 +83,14 @@ def measured(tmp_path):
         found = points[1:5] + (3.2, 0)
         marks[clip.clip_id] = {"points": found, "how": np.array([0, 1, 2, 0]), "numbers": np.arange(2, 6),
                                "score": np.array([1, 0.5, np.nan, 2])}
-        truth[clip.clip_id] = {"points": points, "flow": np.stack([np.ones((240, 220)), np.zeros((240, 220))]),
+        truth[clip.clip_id] = {"numbers": np.arange(1, 7), "points": points,
+                               "flow": np.stack([np.ones((240, 220)), np.zeros((240, 220))]),
                                "eye_mask": np.zeros((240, 220), np.uint8)}
         made = align.align_clip((clip, marks[clip.clip_id]), raw_root=str(tmp_path), size=96, enlarge=2.5, border=128,
                                 per_frame=False)
         records[clip.clip_id] = made
     result = quality.Quality()
-    quality.measure_landmarks(result, marks, clips, truth, tmp_path, 1)
+    quality.measure_landmarks(result, marks, clips, truth, 1)
     flow = np.stack([np.full((96, 96), 0.6), np.full((96, 96), 0.8)])[None].astype(np.float16)
     quality.measure_magnitude(result, {"a": {"flow": flow}, "b": {"flow": 2 * flow}, "c": {"flow": flow}},
                               {"a": "one", "b": "two"})
@@ -121,17 +122,17 @@ def test_without_truth_only_what_can_be_known(tmp_path):
     mark = {"points": face_points() + rng.normal(0, 0.3, (9, 68, 2)), "how": np.zeros(9), "numbers": np.arange(9),
             "score": np.ones(9)}
     result = quality.Quality()
-    quality.measure_landmarks(result, {"a": mark}, [clip_row("a")], {}, tmp_path, 0)
+    quality.measure_landmarks(result, {"a": mark}, [clip_row("a")], {}, 0)
     assert not [name for name in result.numbers if "error" in name] and result.errors is None
     assert result.numbers["landmark_jitter_iod"] == pytest.approx(0.3 / 64, rel=0.1)
     assert [p.name for p in quality_plots.draw(result, tmp_path / "plots", "own")] == ["landmarks.png"]
 
 
-def test_truth_of_other_frames_is_told(tmp_path):
-    clip = clip_row("a")
-    save_frames(tmp_path, clip, [texture((40, 40)).astype(np.uint8)] * 4)
-    with pytest.raises(MerError, match="a: 4 frames on disk, 6 with true points"):
-        quality.true_points(tmp_path, clip, {"points": np.zeros((6, 68, 2))}, np.arange(1, 5))
+def test_truth_is_matched_by_frame_number_and_a_frame_without_it_is_told():
+    truth = {"numbers": np.array([10, 2, 5]), "points": np.arange(3.0)[:, None, None] * np.ones((3, 68, 2))}
+    assert quality.true_points("a", truth, np.array([2, 10]))[:, 0, 0].tolist() == [1, 0]
+    with pytest.raises(MerError, match="a: frame 3 has no true points"):
+        quality.true_points("a", truth, np.array([2, 3]))
 
 
 def test_colours_follow_direction_and_length():

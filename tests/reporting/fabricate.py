@@ -59,20 +59,18 @@ def run_folder(root: Path, t=None, frames=12, steps=6, flow=True) -> Path:
             clips = sorted(set(mine.clip_id.tolist()))
             y, x = np.mgrid[:144, :144] / 144 - 0.5
             points = 72 + 40 * rng.normal(0, 0.6, (68, 2))
-            aligned, flows, outputs = {}, {}, {}
+            aligned, outputs = {}, {}
             for clip in clips:
                 image = face(rng)
                 bump = 1.5 * np.exp(-(x**2 + (y - 0.2) ** 2) / 0.02)
                 field = np.stack([0.3 * bump, -bump]).astype(np.float16)
-                index = ((2 * np.arange(8) + 1) * frames // 16).astype(np.int32)
                 aligned[clip] = {"frames": np.clip(np.stack([np.roll(image, i // 4, 0) for i in range(frames)]), 0, 255)
                                  .astype(np.uint8), "points": np.repeat(points[None], frames, 0).astype(np.float32),
                                  "matrix": np.eye(2, 3), "numbers": np.arange(1, frames + 1, dtype=np.int32),
                                  "annotation": np.array([1, frames // 2, frames], np.int32)}
-                flows[clip] = {"index": index[None], "pair": np.array([[0, 1], [0, 3]], np.int32),
-                               "flow": np.stack([field, field * 2])}
+                label = np.stack([field, field * 2])[:, :, 8:136, 8:136]
                 outputs[clip] = {
-                    "flow": (np.stack([field, field * 2])[:, :, 8:136, 8:136] * 0.7).astype(np.float16),
+                    "flow": (label * 0.7).astype(np.float16), "flow_label": label,
                     "pair": np.array([1, 3], np.int32),
                     "landmarks": (np.repeat(points[None], 7, 0) - 8 + rng.normal(0, 1, (7, 68, 2))).astype(np.float32)}
             if not flow:
@@ -80,8 +78,6 @@ def run_folder(root: Path, t=None, frames=12, steps=6, flow=True) -> Path:
             store.write_shard(out / "outputs.h5", outputs, {})
             name = subject.split("/")[1] + ".h5"
             store.write_shard(root / "data/aligned/synthetic" / name, aligned, {})
-            if flow:
-                store.write_shard(root / "data/flow/synthetic" / name, flows, {})
     store.write_json(root / "data/folds/summary.json", {
         "model": "mol", "datasets": ["synthetic"], "classes": "3", "class_names": list(NAMES), "protocol": "loso",
         "profile": "demo", "seeds": sorted(set(t.seed.tolist())), "selection": ["last", "oracle"],

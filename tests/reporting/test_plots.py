@@ -146,15 +146,15 @@ def test_what_is_drawn_is_the_pair_with_the_largest_motion(tmp_path):
     row = t.where("last").rows(np.array([0]))
     seen = drawings.look(row, tmp_path / "data", 128, SAMPLING)
     name, clip = "s01.h5", str(row.clip_id[0])
-    labels = store.read_shard(tmp_path / "data/flow/synthetic" / name)[0][clip]
     frames = store.read_shard(tmp_path / "data/aligned/synthetic" / name)[0][clip]
     made = store.read_shard(tmp_path / "data/folds/0/synthetic_s01/outputs.h5")[0][clip]
-    assert labels["pair"][1].tolist() == [0, 3]  # the second label is the larger one
-    np.testing.assert_array_equal(seen.label, labels["flow"][1][:, 8:136, 8:136])
+    assert made["pair"].tolist() == [1, 3]  # the second label is the larger one
+    third, fourth = (2 * np.array([3, 4]) + 1) * len(frames["frames"]) // 16
+    np.testing.assert_array_equal(seen.label, made["flow_label"][1])
     np.testing.assert_array_equal(seen.estimate, made["flow"][1])
-    np.testing.assert_array_equal(seen.first, frames["frames"][labels["index"][0, 3], 8:136, 8:136])
-    np.testing.assert_array_equal(seen.second, frames["frames"][labels["index"][0, 4], 8:136, 8:136])
-    np.testing.assert_allclose(seen.truth, frames["points"][labels["index"][0, 4]] - 8)
+    np.testing.assert_array_equal(seen.first, frames["frames"][third, 8:136, 8:136])
+    np.testing.assert_array_equal(seen.second, frames["frames"][fourth, 8:136, 8:136])
+    np.testing.assert_allclose(seen.truth, frames["points"][fourth] - 8)
     np.testing.assert_array_equal(seen.points, made["landmarks"][3])
 
 

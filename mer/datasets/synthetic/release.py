@@ -2,7 +2,8 @@
 
     <root>/clips.csv                       clip_id,subject,frames,onset,apex,offset,fps,label,aus
     <root>/frames/<clip_id>/img<N>.jpg     N = 1 ... T, not padded
-    <root>/truth/<subject>.h5              per clip: points (T, 68, 2), flow (2, H, W) onset to apex, eye_mask (H, W)
+    <root>/truth/<subject>.h5              per clip: numbers (T,) of the frames, points (T, 68, 2), flow (2, H, W) onset
+                                           to apex, eye_mask (H, W)
 
 clips.csv with its folders of frames is the plain layout in which anyone can bring their own dataset; truth is extra.
 """
@@ -67,7 +68,8 @@ def render_subject(task: tuple[Release, int, Path]) -> list[tuple]:
             write_frames(subject, script, folder)
         flow, eye_mask = subject.flow(script, script.onset, script.apex)
         points = np.stack([subject.points(script, frame) for frame in range(release.frames)])
-        truth[clip_id] = {"points": points, "flow": flow, "eye_mask": eye_mask}
+        truth[clip_id] = {"numbers": np.arange(1, len(points) + 1, dtype=np.int32), "points": points,
+                          "flow": flow, "eye_mask": eye_mask}
         rows.append((clip_id, name, f"frames/{clip_id}", script.onset + 1, script.apex + 1, script.offset + 1,
                      release.fps, word, script.aus))  # fmt: skip
     about = {"points": "px of the frame", "flow": "px of the frame, onset to apex", "eye_mask": "1 = flow not valid",
@@ -100,6 +102,7 @@ def make(cfg: Settings, folders: tuple[Path, Path], *, workers: int = 0, backend
     for plan in plans:
         own = [row for (_, (release, _, _)), part in zip(items, rows, strict=True) if release is plan for row in part]
         store.write_csv(scratch / plan.name / "clips.csv", HEADER, own)
+        (scratch / plan.name / "truth").mkdir(exist_ok=True)  # there, though empty, for a release without subjects
     for plan, folder in zip(plans, folders, strict=True):
         if folder.exists():
             shutil.rmtree(folder)
