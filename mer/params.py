@@ -1,6 +1,6 @@
 """params.yaml -> frozen dataclasses, checked whole in the first second of every stage.
 
-Every knob stands in params.yaml. A value of `null` in a section is filled from `profiles.<profile>`, so that
+Every knob stands in params.yaml. A value of `null` is filled from `profiles.<model>.<profile>`, so that `model: fdp` or
 `profile: paper` changes all budgets at once and `-S train.steps=100` still overrides a single one. Every error names
 the key, the value, and what was expected.
 """
@@ -14,8 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mer.errors import MerError
-from mer.models import mol_config
+from mer.models import fdp_config, ma2mi_config, mol_config
+from mer.models.fdp_config import FdpConfig
+from mer.models.ma2mi_config import Ma2miConfig
 from mer.models.mol_config import MolConfig
+
+CONFIGS = {"mol": mol_config, "fdp": fdp_config, "ma2mi": ma2mi_config}
 
 
 def knob(low: float | None = None, high: float | None = None, choices: tuple | None = None, empty: bool = True):
@@ -100,7 +104,7 @@ class Training:
     batch: int = knob(1, 4096)
     crop: int = knob(16, 512)
     flip: bool = knob()
-    schedule: str = knob(choices=("constant", "one_cycle"))
+    schedule: str = knob(choices=("constant", "one_cycle", "exponential"))
     weight_decay: float = knob(0, 10)
     clip_norm: float = knob(0, 1e6)
     flow_pairs: int = knob(1, 64)
@@ -126,6 +130,12 @@ class Train(Training):
 
 
 @dataclass(frozen=True)
+class KFold:
+    k: int = knob(2, 999)
+    seed: int = knob(0, 2**31)
+
+
+@dataclass(frozen=True)
 class Evaluate:
     bootstrap: int = knob(100, 10**6)
     permutations: int = knob(100, 10**6)
@@ -137,17 +147,20 @@ class Evaluate:
 class Params:
     """The whole of params.yaml; the right-hand comments there say what each key means."""
 
-    model: str = knob(choices=("mol",))
+    model: str = knob(choices=tuple(CONFIGS))
     datasets: tuple[str, ...] = knob(empty=False)
     classes: str = knob()
-    protocol: str = knob(choices=("loso",))
+    protocol: str = knob(choices=("loso", "composite", "cross_dataset", "kfold"))
     seeds: tuple[int, ...] = knob(0, 2**31, empty=False)
     profile: str = knob()
     shuffle_labels: bool = knob()
     selection: tuple[str, ...] = knob(choices=("last", "inner", "oracle"), empty=False)
     lambda_f: float = knob(0, 1e6)
     lambda_m: float = knob(0, 1e6)
+    lambda_d: float = knob(0, 1e6)
+    lambda_r: float = knob(0, 1e6)
     lr: float = knob(1e-12, 10)
+    kfold: KFold
     parallel: Parallel
     synthetic: Synthetic
     index: Index
@@ -157,6 +170,8 @@ class Params:
     flow: Flow
     dynamic: Dynamic
     mol: MolConfig
+    fdp: FdpConfig
+    ma2mi: Ma2miConfig
     pretrain: Pretrain
     train: Train
     evaluate: Evaluate
@@ -170,18 +185,34 @@ def load(path: str | Path = "params.yaml") -> Params:
     """
     raw = _read_yaml(Path(path))
     profiles = raw.pop("profiles", None)
-    if not isinstance(profiles, dict) or not profiles:
-        raise MerError(f"{path}: key `profiles` is missing; expected a block per profile (demo, paper)")
-    name = raw.get("profile")
-    if name not in profiles:
-        raise MerError(f"{path}: profile = {name!r}; expected one of {', '.join(map(str, profiles))}"
-                       f"{_nearest(str(name), profiles)}")
-    filled = _fill(raw, profiles[name], f"profiles.{name}")
-    if isinstance(filled.get("mol"), dict) and isinstance(filled.get("sampling"), dict) and "t" not in filled["mol"]:
-        filled["mol"] = {**filled["mol"], "t": filled["sampling"].get("t")}  # one knob for both
-    params = _build(Params, filled, "")
+    model, name = raw.get("model"), raw.get("profile")
+    if model not in CONFIGS:
+        raise MerError(f"{path}: model = {model!r}; expected one of {', '.join(CONFIGS)}"
+                       f"{_nearest(str(model), CONFIGS)}")
+    for each in CONFIGS:
+        if not isinstance(profiles, dict) or not isinstance(profiles.get(each), dict):
+            raise MerError(f"{path}: key `profiles.{each}` is missing; expected a block per profile (demo, paper)")
+        if name not in profiles[each]:
+            raise MerError(f"{path}: profile = {name!r}; expected one of {', '.join(map(str, profiles[each]))}"
+                           f"{_nearest(str(name), profiles[each])}")
+    # a network's own section comes from its own profile, all others from that of the chosen model
+    filled = _fill(raw, profiles[model][name], f"profiles.{model}.{name}")
+    for each in CONFIGS:
+        own = {each: profiles[each][name].get(each, {})}
+        filled[each] = _fill({each: raw.get(each)}, own, f"profiles.{each}.{name}")[each]
+    params = _build(Params, _shared(filled), "")
     _check_sense(params)
     return params
+
+
+def _shared(values: dict) -> dict:
+    """`values` with the knobs that stand in one place and are used in two: the frames of a clip, FDP's coefficients."""
+    values = dict(values)
+    for section, key, source in (("mol", "t", "sampling"), ("fdp", "t", "sampling"), ("fdp", "coeffs", "dynamic")):
+        own, other = values.get(section), values.get(source)
+        if isinstance(own, dict) and isinstance(other, dict) and key not in own:
+            values[section] = {**own, key: other.get(key)}
+    return values
 
 
 def _loader(path: Path | str) -> type:
@@ -265,7 +296,7 @@ def _value(value: object, hint: object, limits: dict, key: str):
         hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list) or (not value and limits.get("empty") is False) or (
-                len(set(map(str, value))) < len(value)):
+                len(set(map(str, value))) < len(value) and not limits.get("repeat")):
             raise refuse
         inner = typing.get_args(hint)[0]
         return tuple(_value(item, inner, limits, f"{key}[{i}]") for i, item in enumerate(value))
@@ -284,6 +315,12 @@ def _value(value: object, hint: object, limits: dict, key: str):
     if isinstance(value, float) and not abs(value) < float("inf"):
         raise refuse
     return value
+
+
+def needs_latents(p: Params) -> bool:
+    """Whether the run reads data/latents: MA2MI's reconstruction, unless in pixel space."""
+    used = p.pretrain.sources and p.pretrain.steps or p.ma2mi.keep_reconstruction
+    return bool(p.model == "ma2mi" and p.ma2mi.pretraining == "ma2mi" and p.ma2mi.autoencoder != "none" and used)
 
 
 def check_value(kind: type, name: str, text: str, key: str):
@@ -308,7 +345,8 @@ def _expected(hint: object, limits: dict) -> str:
     elif limits.get("low") is not None:
         text += f" from {limits['low']:g} to {limits['high']:g}"
     if many:
-        text = f"a list without repetition, each {text}" + (", not empty" if limits.get("empty") is False else "")
+        unlike = "" if limits.get("repeat") else " without repetition"
+        text = f"a list{unlike}, each {text}" + (", not empty" if limits.get("empty") is False else "")
     return text + optional
 
 
@@ -347,13 +385,21 @@ def _check_sense(p: Params) -> None:
     for name, section in (("pretrain", p.pretrain), ("train", p.train)):
         if section.crop > p.align.size:
             raise MerError(f"params.yaml: {name}.crop = {section.crop}; expected at most align.size = {p.align.size}")
-    for problem in mol_config.validate(p.mol):
-        raise MerError(f"params.yaml: {problem}")
-    if p.model == "mol":
-        for name, section in (("pretrain", p.pretrain), ("train", p.train)):
-            if section.crop != mol_config.SIZE:
-                raise MerError(f"params.yaml: {name}.crop = {section.crop}; expected {mol_config.SIZE}, the side of "
-                               "MOL's input (Table I)")
-        if "mer" not in p.mol.tasks and (len(p.selection) > 1 or p.selection[0] != "last"):
-            raise MerError(f"params.yaml: selection = {list(p.selection)}; expected [last], because without the task "
-                           "`mer` there are no class predictions to select by")
+    for name, config in CONFIGS.items():
+        for problem in config.validate(getattr(p, name)):
+            raise MerError(f"params.yaml: {problem}")
+    side = {"mol": mol_config.SIZE, "fdp": fdp_config.SIZE}.get(p.model)
+    for name, section in (("pretrain", p.pretrain), ("train", p.train)):
+        if side is not None and section.crop != side:
+            raise MerError(f"params.yaml: {name}.crop = {section.crop}; expected {side}, the side of the input of "
+                           f"model = {p.model}")
+    tasks = {"mol": p.mol.tasks, "fdp": p.fdp.tasks}.get(p.model, ("mer",))
+    if "mer" not in tasks and p.selection != ("last",):
+        raise MerError(f"params.yaml: selection = {list(p.selection)}; expected [last], because without the task "
+                       "`mer` there are no class predictions to select by")
+    if p.model == "ma2mi" and p.sampling.t != 2:
+        raise MerError(f"params.yaml: sampling.t = {p.sampling.t}; expected 2 with model = ma2mi, which sees the onset "
+                       "and the apex frame")
+    if p.protocol in ("composite", "cross_dataset") and len(p.datasets) < 2:
+        raise MerError(f"params.yaml: protocol = {p.protocol!r} with datasets = {list(p.datasets)}; expected two "
+                       "datasets or more")

@@ -13,28 +13,33 @@ DATA, OUT = Path("data"), Path("data/folds")
 def run() -> None:
     p = params.load()
     from mer.evaluation import predictions
-    from mer.training import engine, entries, folds  # slow to import: after the check
+    from mer.training import engine, entries, folds, tasks  # slow to import: after the check
 
     device = engine.pick_device(p.train.device)
     sets = {name: label_set(name, p.classes, DATA / "aligned") for name in p.datasets}
     clips, classes = entries.collect(DATA, sets)
-    pretrained = DATA / "pretrained" if p.pretrain.sources else None
+    before = tasks.pretraining(p)
+    pretrained = DATA / "pretrained" if before else None
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.datasets]
+    stores += [DATA / "latents"] if params.needs_latents(p) and p.ma2mi.keep_reconstruction else []
     scratch = parallel.scratch_dir(
         "train", parallel.code("mer.training", "mer.models", "mer.evaluation"),
-        parallel.digest(*stores, DATA / "pretrained"), classes, p.model, p.mol, p.train, p.lambda_f, p.lambda_m, p.lr,
-        p.sampling, p.selection, p.pretrain.head, p.shuffle_labels, p.protocol, device)
+        parallel.digest(*stores, DATA / "pretrained"), classes, p.model, getattr(p, p.model), p.train, p.lambda_f,
+        p.lambda_m, p.lambda_d, p.lambda_r, p.lr, p.sampling, p.selection, p.pretrain.head, p.shuffle_labels,
+        p.protocol, p.kfold, p.datasets, device)
     plan = folds.Plan(p, DATA, clips, classes, pretrained, scratch, device)
     jobs = [(seed, fold) for seed in p.seeds for fold in folds.split(plan)]
     done = folds.report_reuse(plan, jobs)
     open_jobs = [(fold.name, (plan, seed, fold)) for seed, fold in jobs if not folds.is_done(plan, seed, fold)]
     workers = p.train.workers or max(1, parallel.cores() // p.train.threads if device == "cpu" else 1)
     parallel.run_items(folds.run_fold, open_jobs, desc="train", unit="fold", workers=workers, initial=done)
-    if pretrained is not None and "mer" in p.mol.tasks:
+    if before and before.classifies:
         source = label_set(p.pretrain.sources[0], p.pretrain.classes, DATA / "aligned")
         groups = entries.groups(source, next(iter(sets.values())))
         tables = [folds.zero_shot(plan, groups, seed) for seed in p.seeds]
         predictions.write(OUT / "zero_shot.csv", predictions.concat(tables))
+    store.write_csv(OUT / "folds.csv", ["fold", "clip_id", "subject"], [
+        [fold.name, clips[i].clip.clip_id, clips[i].subject] for fold in folds.split(plan) for i in fold.test])
     for seed, fold in jobs:
         done_folder = folds.folder(plan, seed, fold)
         shutil.copytree(done_folder, OUT / str(seed) / done_folder.name, dirs_exist_ok=True)
@@ -42,7 +47,8 @@ def run() -> None:
         "model": p.model, "datasets": list(p.datasets), "classes": p.classes, "class_names": list(classes),
         "protocol": p.protocol, "profile": p.profile, "seeds": list(p.seeds), "selection": list(p.selection),
         "clips": len(clips), "subjects": sorted({entry.subject for entry in clips}),
-        "pretrained_on": list(p.pretrain.sources), "crop": p.train.crop, "shuffle_labels": p.shuffle_labels})
+        "pretrained_on": list(p.pretrain.sources) if before else [],
+        "crop": p.train.crop, "shuffle_labels": p.shuffle_labels})
     parallel.clear_scratch("train")
 
 

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 STAGES = {name: entry.get("do", entry) for name, entry in GRAPH.items()}
+PROFILES = [(model, profile, block) for model, blocks in PARAMS["profiles"].items()
+            for profile, block in blocks.items()]
 BARE = {"torch", "numpy", "h5py", "sklearn", "scipy"}  # what a bare GPU machine has
 NO_RESULT = {"parallel", "profile"}  # one changes no number; the other changes which keys of profiles are named
 
@@ -41,9 +43,9 @@ def options(entries: list) -> dict[str, dict]:
 
 
 def knobs(stage: dict) -> list[str]:
-    """The parameters that a stage names, for every profile."""
-    return [key.replace("${profile}", profile) for key in options(stage.get("params", []))
-            for profile in (PARAMS["profiles"] if "${profile}" in key else [""])]
+    """The parameters that a stage names, for every model and profile."""
+    return list(dict.fromkeys(key.replace("${model}", model).replace("${profile}", profile)
+                              for key in options(stage.get("params", [])) for model, profile, _ in PROFILES))
 
 
 def covered(key: str, declared: list[str]) -> bool:
@@ -98,10 +100,10 @@ def test_a_stage_depends_on_the_parameters_that_it_reads(name):
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_depends_on_the_profile_that_fills_its_parameters(name):
     declared = knobs(STAGES[name])
-    for profile, block in PARAMS["profiles"].items():
+    for model, profile, block in PROFILES:
         for section, value in block.items():
             for key in [f"{section}.{word}" for word in value] if isinstance(value, dict) else [section]:
-                assert covered(f"profiles.{profile}.{key}", declared) or not covered(key, declared), key
+                assert covered(f"profiles.{model}.{profile}.{key}", declared) or not covered(key, declared), key
 
 
 def test_every_stage_is_in_the_graph_and_every_script_is_short():

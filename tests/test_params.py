@@ -74,7 +74,7 @@ def test_a_number_names_a_label_set(tmp_path):
     ({"train__crop": 200}, "train.crop = 200; expected at most align.size = 144"),
     ({"mol__witdh": 1}, "unknown key `mol.witdh`; did you mean `width`"),
     ({"train": 5}, "train = 5; expected a section"),
-    ({"profiles__demo__train__stepz": 5}, "profiles.demo.train.stepz"),
+    ({"profiles__mol__demo__train__stepz": 5}, "profiles.mol.demo.train.stepz"),
 ])
 def test_every_error_names_key_value_and_expectation(tmp_path, values, message):
     with pytest.raises(MerError) as error:

@@ -86,8 +86,10 @@ def test_ctrl_c_loses_at_most_the_clips_in_hand(tmp_path):
     root = miniature(tmp_path / "project")
     log = tmp_path / "log"
     with open(log, "w") as file:
+        # a shell that runs the tests in its background has them ignore SIGINT, and so would the stage
         process = subprocess.Popen([*DVC, "repro", "landmarks@synthetic"], cwd=root, env=environment(root), stdout=file,
-                                   stderr=subprocess.STDOUT, start_new_session=True)
+                                   stderr=subprocess.STDOUT, start_new_session=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
         while process.poll() is None and not any(scratch_of(root, "landmarks@synthetic").glob("*/*.h5")):
             time.sleep(0.002)
         began = time.monotonic()

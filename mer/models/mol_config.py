@@ -35,6 +35,7 @@ class MolConfig:
     k: int = 4  # neighbours of a node of CCC (released code; the paper's number is lost)
     ccc_self: bool = True  # a node may be its own neighbour, as in the released code and in DGCNN
     share_branches: bool = False  # one F5C for both frames of a pair; the released code has two
+    landmark_loss: str = "l1"  # Eq. 8, whose power is lost: l1 (released code) | l2 (the authors' earlier work)
     mer_input: str = "concat"  # Table XII: concat | first | last | all | add | sub
     centre: str = "none"  # (ours) clip_mean: the F5C path sees the frames minus their clip's mean frame
     gain: float = 1.0  # (ours) with clip_mean: standard deviation of the frames' residual that the F5C path sees
@@ -92,6 +93,7 @@ def validate(cfg: MolConfig) -> list[str]:
     choice("fcc", FCC)
     choice("fcc_norm", ("none", "bn"))
     choice("ccc", CCC)
+    choice("landmark_loss", ("l1", "l2"))
     choice("mer_input", MER_INPUTS)
     choice("centre", ("none", "clip_mean"))
     check(cfg.gain > 0, "gain", "a positive number")

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from mer.errors import MerError
-from mer.training import batches, checkpoint
+from mer.training import checkpoint
 from mer.training.batches import Clips
 
 
@@ -68,9 +68,15 @@ def derive(*words: int | str) -> int:
 
 
 def learning_rate(step: int, budget: Budget) -> float:
-    """Learning rate of a step (0-based): constant, or one cycle: cosine up from lr/25 over 30 %, cosine down to 0."""
+    """Learning rate of a step (0-based).
+
+    constant; exponential: down to 0.35 lr at the end, 0.987 an epoch over 80 (MMNet, for MA2MI); one_cycle: cosine up
+    from lr/25 over 30 %, cosine down to 0.
+    """
     if budget.schedule == "constant":
         return budget.lr
+    if budget.schedule == "exponential":
+        return budget.lr * 0.987 ** (80 * step / budget.steps)
     peak = max(1.0, 0.3 * budget.steps)
     if step < peak:
         return budget.lr * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * step / peak)))
@@ -86,13 +92,12 @@ def epoch_rows(rows: torch.Tensor, step: int, batch: int, seed: int) -> torch.Te
     return rows[order[part * batch:(part + 1) * batch]]
 
 
-def train(model: nn.Module, losses: Callable, weights: dict[str, float], clips: Clips, rows: torch.Tensor,
-          budget: Budget, *, seed: int, state: Path, desc: str, evaluate: Callable[[nn.Module], list] | None = None,
-          ) -> tuple[list[dict], list[tuple[int, list]]]:
+def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budget, *, seed: int, state: Path,
+          desc: str, evaluate: Callable[[nn.Module], list] | None = None) -> tuple[list[dict], list[tuple[int, list]]]:
     """Train `model` in place on the clips `rows` of `clips`.
 
     Args:
-        losses: (outputs, batch) -> dict of named scalars; the total is their sum weighted by `weights`.
+        task: a `tasks.Task`: draws the batches, gives the losses and their weights.
         state: file of the resume state, written every `budget.checkpoint_every` steps.
         desc: what is trained, for progress lines.
         evaluate: called with the model every `budget.eval_every` steps; what it returns is kept with the step.
@@ -118,14 +123,13 @@ def train(model: nn.Module, losses: Callable, weights: dict[str, float], clips: 
     for step in range(start, budget.steps):
         torch.manual_seed(derive(seed, "step", step))  # dropout
         generator = torch.Generator().manual_seed(derive(seed, "batch", step))
-        batch = batches.train_batch(clips, epoch_rows(rows, step, budget.batch, seed), crop=budget.crop,
-                                    flip=budget.flip, flow_pairs=budget.flow_pairs, generator=generator)
+        batch = task.draw(clips, epoch_rows(rows, step, budget.batch, seed), budget, generator)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, budget)
         with torch.autocast(device.type, torch.bfloat16, enabled=budget.precision == "bf16"):
-            outputs = model(batch.frames, batch.pairs)
-        terms = losses(outputs, batch)
-        total = sum(weights[name] * value for name, value in terms.items())
+            outputs = task.forward(model, batch)
+        terms = task.losses(outputs, batch)
+        total = sum(task.weights[name] * value for name, value in terms.items())
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         if budget.clip_norm:
@@ -165,13 +169,13 @@ def _fetch(pending: list[tuple[int, dict[str, torch.Tensor]]], desc: str) -> lis
 
 
 @torch.no_grad()
-def predict(model: nn.Module, clips: Clips, rows: torch.Tensor, *, crop: int, batch: int = 16):
+def predict(model: nn.Module, task, clips: Clips, rows: torch.Tensor, *, crop: int, batch: int = 16):
     """Yield (rows, batch, outputs) over the clips `rows` in evaluation mode; leaves the model in the mode it had."""
     was_training = model.training
     model.eval()
     try:
         for part in rows.split(batch):
-            made = batches.test_batch(clips, part, crop=crop)
-            yield part, made, model(made.frames, made.pairs)
+            made = task.test_batch(clips, part, crop)
+            yield part, made, task.forward(model, made)
     finally:
         model.train(was_training)

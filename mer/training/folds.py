@@ -1,7 +1,7 @@
 """One fold after another: each is trained alone from (seed, fold), in any order, beside others or after a crash.
 
 A finished fold is a folder `<seed>/<fold>` with predictions.csv (one row per test clip and selection), log.csv (losses
-by step), outputs.h5 (flow, its label, and landmarks of the test clips, for pictures) and model.pt.
+by step), outputs.h5 (what the network says of the test clips, for pictures) and model.pt.
 """
 
 import functools
@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from mer import store
 from mer.evaluation import predictions, protocols
 from mer.evaluation.protocols import Fold
-from mer.training import batches, checkpoint, engine, losses, tasks
+from mer.training import checkpoint, engine, tasks
 from mer.training.batches import Clips, Entry
 
 
@@ -37,12 +36,18 @@ class Plan:
     scratch: Path
     device: str
 
+    @property
+    def task(self) -> tasks.Task:
+        """The model's side of training in the folds."""
+        return tasks.task(self.params)
+
 
 def split(plan: Plan) -> list[Fold]:
     """The folds of the run's protocol; positions are those of `plan.entries`."""
     rows = plan.entries
     return protocols.split(plan.params.protocol, [e.clip.clip_id for e in rows], [e.label for e in rows],
-                           [e.subject for e in rows], plan.params.datasets)
+                           [e.subject for e in rows], plan.params.datasets, k=plan.params.kfold.k,
+                           seed=plan.params.kfold.seed)
 
 
 def folder(plan: Plan, seed: int, fold: Fold) -> Path:
@@ -58,8 +63,7 @@ def is_done(plan: Plan, seed: int, fold: Fold) -> bool:
 @functools.lru_cache(maxsize=1)
 def load_clips(plan: Plan) -> Clips:
     """The run's clips on the device, read once per process."""
-    return batches.load(plan.data, plan.entries, plan.params.sampling,
-                        with_flow=tasks.task(plan.params).needs_flow, device=plan.device)
+    return plan.task.load(plan.data, plan.entries, plan.device)
 
 
 def run_fold(job: tuple[Plan, int, Fold]) -> None:
@@ -74,10 +78,10 @@ def run_fold(job: tuple[Plan, int, Fold]) -> None:
     if p.shuffle_labels:
         clips = shuffled(clips, train, engine.derive(seed, fold.name, "shuffle"))
 
-    watch = (lambda model: [probabilities(model, clips, test, p)]) if "oracle" in p.selection else None
-    model, face = start_model(plan, clips, train, seed, fold.name)
+    watch = (lambda model: [probabilities(plan, model, clips, test)]) if "oracle" in p.selection else None
+    model, constants = start_model(plan, clips, train, seed, fold.name)
     log, evaluations = _fit(plan, model, clips, train, seed, fold.name, out / "state.pt", watch)
-    values, errors, outputs = test_outputs(model, clips, test, p, face)
+    values, errors, outputs = test_outputs(plan, model, clips, test, constants)
     tables = [predictions_of(clips, test, values, fold.name, seed, "last", errors)]
     if "oracle" in p.selection:
         # the best step on the test clips themselves: what much of the field reports, never a headline
@@ -104,30 +108,25 @@ def shuffled(clips: Clips, rows: torch.Tensor, seed: int) -> Clips:
     return replace(clips, label=label)
 
 
-def start_model(plan: Plan, clips: Clips, rows: torch.Tensor, seed: int, name: str) -> tuple[nn.Module, torch.Tensor]:
+def start_model(plan: Plan, clips: Clips, rows: torch.Tensor, seed: int, name: str,
+                task: tasks.Task | None = None) -> tuple[nn.Module, dict[str, torch.Tensor]]:
     """A network, freshly initialised or pretrained, its input statistics fitted on the training clips `rows` alone.
 
-    Also the mean face (68, 2) of those clips, in pixels of the centre crop: the landmark head's start, and the constant
-    that it is compared with.
+    Also the constants of those clips that its estimates are compared with (MOL: their mean face).
     """
-    p = plan.params
-    task = tasks.task(p)
+    task, crop = task or plan.task, plan.params.train.crop
     torch.manual_seed(engine.derive(seed, name, "init"))
     model = task.build(len(plan.classes))
-    mean, sd, residual, shape = batches.statistics(clips, rows)
-    face = shape.cpu() - (clips.frames.shape[-1] - p.train.crop) // 2
-    task.fit(model, mean, sd, residual, face)
-    if plan.pretrained is not None:
-        state = checkpoint.load(plan.pretrained / str(seed) / "model.pt")
-        checkpoint.load_pretrained(model, state, plan.classes, p.pretrain.head, task.head_key)
-        task.fit(model, mean, sd, residual, None)  # the statistics of this fold's subjects, not of the source
-    return model.to(plan.device), face.to(plan.device)
+    if plan.pretrained is None:
+        return model.to(plan.device), task.fit(model, clips, rows, crop, fresh=True)
+    task.carry_over(model, checkpoint.load(plan.pretrained / str(seed) / "model.pt"), plan.classes)
+    # the statistics of this fold's subjects, not of the source
+    return model.to(plan.device), task.fit(model, clips, rows, crop, fresh=False)
 
 
 def _fit(plan: Plan, model: nn.Module, clips: Clips, rows: torch.Tensor, seed: int, name: str, state: Path,
          evaluate: Callable | None) -> tuple[list[dict], list]:
-    task = tasks.task(plan.params)
-    return engine.train(model, task.losses, task.weights, clips, rows, tasks.budget(plan.params, plan.params.train),
+    return engine.train(model, plan.task, clips, rows, tasks.budget(plan.params, plan.params.train),
                         seed=engine.derive(seed, name), state=state, desc=f"fold {name} seed {seed}", evaluate=evaluate)
 
 
@@ -141,7 +140,7 @@ def _inner(plan: Plan, clips: Clips, train: torch.Tensor, test: torch.Tensor, se
     rest = torch.tensor([i for i, person in subject.items() if person not in held])
     model, _ = start_model(plan, clips, rest, seed, name)
     _, evaluations = _fit(plan, model, clips, rest, seed, f"{name} (inner)", state,
-                          lambda m: [probabilities(m, clips, valid, p), probabilities(m, clips, test, p)])
+                          lambda m: [probabilities(plan, m, clips, which) for which in (valid, test)])
     truth = clips.label[valid.to(plan.device)].cpu()
 
     def likelihood(evaluation: tuple[int, list]) -> tuple[float, int]:
@@ -152,32 +151,27 @@ def _inner(plan: Plan, clips: Clips, train: torch.Tensor, test: torch.Tensor, se
     return max(evaluations, key=likelihood)[1][1]
 
 
-def probabilities(model: nn.Module, clips: Clips, rows: torch.Tensor, p) -> torch.Tensor:
+def probabilities(plan: Plan, model: nn.Module, clips: Clips, rows: torch.Tensor) -> torch.Tensor:
     """Class probabilities (n, m) float32 on the CPU of the clips `rows` (n,); uniform for a model without classes."""
-    return torch.cat([_softmax(outputs, len(part))
-                      for part, _, outputs in engine.predict(model, clips, rows, crop=p.train.crop)])
+    return torch.cat([_softmax(outputs, len(part), len(plan.classes)) for part, _, outputs in engine.predict(
+        model, plan.task, clips, rows, crop=plan.params.train.crop)])
 
 
-def _softmax(outputs: dict, count: int) -> torch.Tensor:
-    if "logits" not in outputs:  # Tables XIV and XV train without the task `mer`: no class is preferred
-        return torch.full((count, 2), 0.5)
+def _softmax(outputs: dict, clips: int, classes: int) -> torch.Tensor:
+    if "logits" not in outputs:  # MOL's Tables XIV and XV, FDP's 14: trained without classes, so none is preferred
+        return torch.full((clips, classes), 1 / classes)
     return outputs["logits"].float().softmax(dim=1).cpu()
 
 
-def test_outputs(model: nn.Module, clips: Clips, rows: torch.Tensor, p, face: torch.Tensor):
+def test_outputs(plan: Plan, model: nn.Module, clips: Clips, rows: torch.Tensor, constants: dict):
     """Of the clips `rows` (n,): probabilities (n, m), auxiliary errors {name: (n,)}, outputs {clip id: arrays}."""
-    values, errors, kept = [], [], {}
-    for part, batch, outputs in engine.predict(model, clips, rows, crop=p.train.crop):
-        values.append(_softmax(outputs, len(part)))
-        errors.append(losses.errors(outputs, batch, face))
+    values, errors, kept, task = [], [], {}, plan.task
+    for part, batch, outputs in engine.predict(model, task, clips, rows, crop=plan.params.train.crop):
+        values.append(_softmax(outputs, len(part), len(plan.classes)))
+        errors.append(task.errors(outputs, batch, constants))
+        arrays = {name: values.cpu().numpy() for name, values in task.keep(model, outputs, batch).items()}
         for b, i in enumerate(part.tolist()):
-            arrays = kept.setdefault(clips.entries[i].clip.clip_id, {})
-            if "flow" in outputs:
-                arrays["flow"] = outputs["flow"][b].float().cpu().numpy().astype(np.float16)
-                arrays["flow_label"] = batch.flow[b].float().cpu().numpy().astype(np.float16)
-                arrays["pair"] = batch.pairs[b].cpu().numpy().astype(np.int32)
-            if "landmarks" in outputs:
-                arrays["landmarks"] = outputs["landmarks"][b].float().cpu().numpy()
+            kept[clips.entries[i].clip.clip_id] = {name: values[b] for name, values in arrays.items()}
     aux = {name: torch.cat([e[name] for e in errors]).double().cpu().numpy() for name in errors[0]}
     return torch.cat(values), aux, kept
 
@@ -200,10 +194,11 @@ def zero_shot(plan: Plan, groups: list[list[int]], seed: int) -> predictions.Pre
     engine.configure(p.train.threads, p.train.precision)
     clips = load_clips(plan)
     state = checkpoint.load(plan.pretrained / str(seed) / "model.pt")
-    model = tasks.task(p).build(len(state["classes"]))
+    task = tasks.pretraining(p)
+    model = task.build(len(state["classes"]))
     model.load_state_dict(state["model"])
     rows = torch.arange(len(clips))
-    source = probabilities(model.to(plan.device), clips, rows, p).double()
+    source = probabilities(plan, model.to(plan.device), clips, rows).double()
     values = torch.stack([source[:, group].sum(dim=1) for group in groups], dim=1)
     total = values.sum(dim=1, keepdim=True)
     values = torch.where(total > 1e-9, values / total.clamp_min(1e-9), torch.full_like(values, 1 / len(groups)))

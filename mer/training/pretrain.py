@@ -15,13 +15,13 @@ def run(plan: Plan, seed: int, out: Path) -> None:
     target = out / str(seed)
     if (target / "log.csv").exists():
         return
-    clips = folds.load_clips(plan)
+    task = tasks.pretraining(p)
+    clips = task.load(plan.data, plan.entries, plan.device)
     rows = torch.arange(len(clips))
     if p.shuffle_labels:
         clips = folds.shuffled(clips, rows, engine.derive(seed, "pretrain", "shuffle"))
-    model, _ = folds.start_model(plan, clips, rows, seed, "pretrain")
-    task = tasks.task(p)
-    log, _ = engine.train(model, task.losses, task.weights, clips, rows, tasks.budget(p, p.pretrain),
+    model, _ = folds.start_model(plan, clips, rows, seed, "pretrain", task)
+    log, _ = engine.train(model, task, clips, rows, tasks.budget(p, p.pretrain),
                           seed=engine.derive(seed, "pretrain"), state=target / "state.pt", desc=f"pretrain seed {seed}")
     folds.save_model(target / "model.pt", model, plan.classes)
     folds.write_log(target / "log.csv", log)

@@ -1,52 +1,95 @@
-"""What differs between the papers' models when they are trained: network, losses, weights, the labels they need."""
+"""What differs between the papers' models when they are trained: the network, its data, losses and what is measured.
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+`Task` is the common part; mol_task.py, fdp_task.py and ma2mi_task.py hold the models' own.
+"""
+
+from dataclasses import fields
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from mer.models.mol import MOL
-from mer.training import losses
+from mer.training import batches, checkpoint
+from mer.training.batches import Batch, Clips, Entry
 from mer.training.engine import Budget
 
 
-@dataclass(frozen=True)
 class Task:
-    """One model's side of training.
+    """One model's side of training; what is not overridden suits a network that sees the sampled frames alone.
 
     Attributes:
-        build: n_classes -> network.
-        losses: (outputs, batch) -> named scalars, unweighted.
-        weights: the weight of each loss (Eq. 9).
-        fit: (network, pixel mean, pixel sd, residual sd, mean face or None): sets the input statistics and, where a
-            mean face is given, the landmark head's starting bias.
-        head_key: prefix of the classifier's last layer in the state dict.
-        needs_flow: whether flow labels are read.
+        weights: the weight of each named loss.
+        head_key: the layer whose rows are classes, in the state dict.
+        classifies: whether the network has class outputs.
     """
 
-    build: Callable[[int], nn.Module]
-    losses: Callable
     weights: dict[str, float]
-    fit: Callable
     head_key: str
-    needs_flow: bool
+    classifies = True
+
+    def __init__(self, params):
+        self.params = params
+
+    def load(self, data: Path, entries: tuple[Entry, ...], device: str) -> Clips:
+        """The clips of a run on the device, read from the stores below `data`."""
+        return batches.load(data, entries, self.params.sampling, with_flow=False, device=device)
+
+    def build(self, n_classes: int) -> nn.Module:
+        """A network with fresh weights."""
+        raise NotImplementedError
+
+    def fit(self, model: nn.Module, clips: Clips, rows: Tensor, crop: int, *, fresh: bool) -> dict[str, Tensor]:
+        """Set the network's input statistics from the training clips `rows`, and with `fresh` its starting biases.
+
+        Returns:
+            The constants of these clips that estimates are compared with, for `errors`.
+        """
+        return {}
+
+    def carry_over(self, model: nn.Module, pretrained: dict, classes: tuple[str, ...]) -> None:
+        """Copy the weights of a pretraining checkpoint (keys model, classes) into `model`."""
+        checkpoint.load_pretrained(model, pretrained, classes, self.params.pretrain.head, self.head_key)
+
+    def draw(self, clips: Clips, rows: Tensor, budget: Budget, generator: torch.Generator) -> Batch:
+        """A training batch of the clips `rows`; all randomness comes from `generator`."""
+        return batches.train_batch(clips, rows, crop=budget.crop, flip=budget.flip, flow_pairs=budget.flow_pairs,
+                                   generator=generator)
+
+    def test_batch(self, clips: Clips, rows: Tensor, crop: int) -> Batch:
+        """The fixed batch that is evaluated."""
+        return batches.test_batch(clips, rows, crop=crop)
+
+    def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The network's named outputs."""
+        return model(batch.frames)
+
+    def losses(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Named scalars, unweighted."""
+        raise NotImplementedError
+
+    def errors(self, outputs: dict[str, Tensor], batch: Batch, constants: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Auxiliary errors per clip (B,), by the columns of the prediction table."""
+        return {}
+
+    def keep(self, model: nn.Module, outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Arrays (B, ...) per test clip that pictures are drawn from."""
+        return {}
 
 
 def task(params) -> Task:
-    """The task of `params.model`."""
-    return {"mol": _mol}[params.model](params)
+    """The task of `params.model` in the folds."""
+    from mer.training import fdp_task, ma2mi_task, mol_task
+
+    return {"mol": mol_task.Mol, "fdp": fdp_task.Fdp, "ma2mi": ma2mi_task.FineTuning}[params.model](params)
 
 
-def _mol(params) -> Task:
-    def fit(model: MOL, mean: float, sd: float, residual: float, face: torch.Tensor | None) -> None:
-        model.fit_input(mean, sd, residual)
-        if face is not None:
-            model.set_mean_shape(face)
+def pretraining(params) -> Task | None:
+    """The task of `params.model` on the macro-expression releases; None where the settings leave pretraining out."""
+    from mer.training import ma2mi_task
 
-    return Task(build=lambda n: MOL(params.mol, n), losses=losses.mol_losses,
-                weights={"mer": 1.0, "flow": params.lambda_f, "landmark": params.lambda_m}, fit=fit,
-                head_key=MOL.HEAD, needs_flow="flow" in params.mol.tasks)
+    if not params.pretrain.sources or not params.pretrain.steps:
+        return None
+    return ma2mi_task.pretraining(params) if params.model == "ma2mi" else task(params)
 
 
 def budget(params, section) -> Budget:

@@ -10,6 +10,7 @@ from mer.errors import MerError
 from mer.training import checkpoint, engine
 from mer.training.batches import Clips
 from mer.training.engine import Budget
+from mer.training.tasks import Task
 
 
 class Small(nn.Module):
@@ -24,8 +25,11 @@ class Small(nn.Module):
         return {"logits": self.net(frames.mean(dim=1))}
 
 
-def losses(outputs, batch):
-    return {"mer": nn.functional.cross_entropy(outputs["logits"], batch.label)}
+class SmallTask(Task):
+    weights = {"mer": 1.0}
+
+    def losses(self, outputs, batch):
+        return {"mer": nn.functional.cross_entropy(outputs["logits"], batch.label)}
 
 
 def clips() -> Clips:
@@ -49,9 +53,9 @@ def run(state, stop_at=None, budget=BUDGET):
         steps.append(m.training)
         if stop_at is not None and len(steps) == stop_at:
             raise KeyboardInterrupt
-        return [torch.cat([o["logits"] for _, _, o in engine.predict(m, data, torch.arange(20), crop=8)])]
+        return [torch.cat([o["logits"] for _, _, o in engine.predict(m, SmallTask(None), data, torch.arange(20), crop=8)])]
 
-    return model, engine.train(model, losses, {"mer": 1.0}, data, torch.arange(20), budget, seed=7, state=state,
+    return model, engine.train(model, SmallTask(None), data, torch.arange(20), budget, seed=7, state=state,
                                desc="test", evaluate=evaluate)
 
 
@@ -76,11 +80,12 @@ def test_evaluation_leaves_the_model_in_training_mode_and_training_learns(tmp_pa
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_name_and_step(tmp_path):
-    def broken(outputs, batch):
-        return {"mer": outputs["logits"].sum() * float("inf")}
+    class Broken(SmallTask):
+        def losses(self, outputs, batch):
+            return {"mer": outputs["logits"].sum() * float("inf")}
 
     with pytest.raises(MerError, match=r"test: loss mer = -?(inf|nan) at step 1; .*lower lr"):
-        engine.train(Small(), broken, {"mer": 1.0}, clips(), torch.arange(20), BUDGET, seed=0, state=tmp_path / "s.pt",
+        engine.train(Small(), Broken(None), clips(), torch.arange(20), BUDGET, seed=0, state=tmp_path / "s.pt",
                      desc="test")
 
 
@@ -96,6 +101,8 @@ def test_the_one_cycle_schedule_rises_to_lr_and_falls_to_zero():
     rates = [engine.learning_rate(step, Budget(**{**vars(BUDGET), "steps": 100})) for step in range(100)]
     assert rates[0] == pytest.approx(0.0004) and max(rates) == rates[30] == pytest.approx(0.01)
     assert rates[-1] < 1e-5 and all(math.isfinite(rate) for rate in rates)
+    falling = [engine.learning_rate(s, Budget(**{**vars(BUDGET), "schedule": "exponential"})) for s in range(12)]
+    assert falling[0] == 0.01 and falling[6] == pytest.approx(0.01 * 0.987**40) and falling == sorted(falling)[::-1]
     constant = Budget(**{**vars(BUDGET), "schedule": "constant"})
     assert {engine.learning_rate(step, constant) for step in range(12)} == {0.01}
 

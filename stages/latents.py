@@ -1,0 +1,48 @@
+"""latents: MA2MI's autoencoder and the latents of all frames it reconstructs -> data/latents/.
+
+conv_ae is trained here, on the frames of pretrain.sources; sd_vae is read from ma2mi.sd_vae. Where the settings need no
+latents, an empty store is written.
+"""
+
+import argparse
+from pathlib import Path
+
+from mer import parallel, params, store
+from mer.errors import main
+
+DATA, OUT = Path("data"), Path("data/latents")
+
+
+def run() -> None:
+    argparse.ArgumentParser(prog="python -m stages.latents", description=__doc__).parse_args()
+    p = params.load()
+    cfg, sources = p.ma2mi, p.pretrain.sources
+    if not params.needs_latents(p):
+        print("latents: these settings use none, an empty store is written")
+        store.write_json(OUT / "summary.json", {"autoencoder": None, "clips": 0})
+        return
+    from mer.training import autoencoder_training, engine, latents  # slow to import: after the check
+
+    device = engine.pick_device(p.train.device)
+    engine.configure(p.pretrain.threads, p.train.precision)
+    # fine-tuning that keeps the reconstruction (Table 2) needs the latents of the tested clips too; the autoencoder
+    # itself never sees their subjects
+    encoded = [*sources, *(p.datasets if cfg.keep_reconstruction else ())]
+    stores = [DATA / "aligned" / name for name in encoded]
+    scratch = parallel.scratch_dir("latents", parallel.code("mer.training", "mer.models"), parallel.digest(*stores),
+                                   cfg, p.pretrain, p.train.precision, p.seeds[0], device)
+    summary = {"clips": 0, "frames": 0}
+    if cfg.autoencoder == "conv_ae":
+        summary |= autoencoder_training.run(p, [DATA / "aligned" / name for name in sources], scratch, OUT, device)
+    model, named = latents.open_autoencoder(cfg, OUT / "autoencoder.pt")
+    for name in encoded:
+        counts = latents.encode(model.to(device), DATA, name, OUT, crop=p.pretrain.crop, size=cfg.size)
+        summary |= {key: summary[key] + count for key, count in counts.items()}
+    store.write_json(OUT / "summary.json", {"autoencoder": named, **summary, "datasets": encoded})
+    print(f"latents: {summary['frames']} frames of {summary['clips']} clips of {', '.join(encoded)}, upright and "
+          f"mirrored, by {named['kind']} (SHA-256 {named['sha256'][:12]})")
+    parallel.clear_scratch("latents")
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,67 @@
+"""python -m mer.tune: one knob chosen on validation subjects, the others left out, and what is refused."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+from pipeline import ROOT, write_params
+from training import test_folds as tools
+
+from mer import params, store
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Label stores of nine clips of three subjects and knobs that train for two steps."""
+    root = tmp_path_factory.mktemp("tune")
+    (root / "data/raw/own").mkdir(parents=True)
+    (root / "data/raw/own/clips.csv").write_text("clip_id\n")
+    write_params(root / "params.yaml", {
+        "datasets": ["own"], "classes": "all", "sampling": {"t": tools.T}, "mol": {"width": 0.03125, "tasks": ["mer"]},
+        "pretrain": {"sources": []}, "train": {**tools.BUDGET, "workers": 1}})
+    (root / "mer").symlink_to(ROOT / "mer")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        p = params.load()
+        tools.write_stores(root / "data", p)
+    path = root / "data/aligned/own/summary.json"
+    about = {"sets": {"all": {"classes": list(tools.WORDS), "map": tools.LABELS.map, "source": "all", "note": ""}}}
+    store.write_json(path, store.read_json(path) | {"index": about})
+    return root
+
+
+def tune(root, *words):
+    return subprocess.run([sys.executable, "-m", "mer.tune", *words], cwd=root, capture_output=True, text=True,
+                          timeout=300)
+
+
+def test_every_value_is_tried_on_the_same_subjects_and_the_best_is_told(project):
+    done = tune(project, "mol.k=1,2", "--subjects", "1", "--draws", "2")
+    assert done.returncode == 0, done.stderr
+    with open(project / "reports/tune/mol.k.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["mol.k"] for row in rows] == ["1", "2"]
+    assert rows[0]["validation_clips"] == rows[1]["validation_clips"]
+    assert rows[0]["log_likelihood"] != rows[1]["log_likelihood"]
+    best = max(rows, key=lambda row: float(row["log_likelihood"]))["mol.k"]
+    assert f"dvc exp run -S mol.k={best}" in done.stdout and "chance 0.333" in done.stdout
+    before = (project / "reports/tune/mol.k.csv").read_bytes()
+    assert tune(project, "mol.k=1,2", "--subjects", "1", "--draws", "2").returncode == 0
+    assert (project / "reports/tune/mol.k.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["mol.k"], "tune: 'mol.k'; expected KEY=V1,V2,... with two values or more"),
+    (["mol.k=4"], "with two values or more"),
+    (["mol.q=4,5"], "mol.q is no knob of params.yaml"),
+    (["mol=4,5"], "mol is no knob of params.yaml"),
+    (["mol.k=4,many"], "mol.k = 'many'; expected a whole number"),
+    (["mol.k=4,9999"], "mol.k = 9999: expected 1 to"),
+    (["mol.k=1,2", "--leave-out", "own/s09"], "--leave-out own/s09; expected of own/s01, own/s02, own/s03"),
+    (["mol.k=1,2", "--subjects", "3"], "at least one must be left to train on"),
+])
+def test_what_cannot_be_tuned_is_refused(project, words, message):
+    done = tune(project, *words)
+    assert done.returncode == 2 and message in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
