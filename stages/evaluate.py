@@ -1,4 +1,8 @@
-"""evaluate: the folds' prediction tables -> reports/metrics.json, reports/predictions.csv, reports/plots/results."""
+"""evaluate: the folds' prediction tables -> reports/metrics.json, reports/predictions.csv, reports/plots/results.
+
+Pretraining's own numbers go to reports/pretraining.json (here, since a metrics file that Git keeps would take the run
+cache from the stage that writes it).
+"""
 
 import shutil
 from dataclasses import replace
@@ -8,7 +12,7 @@ import numpy as np
 
 from mer import params, store
 from mer.errors import main
-from mer.evaluation import predictions, results
+from mer.evaluation import grad_cam, predictions, results
 from mer.reporting import drawings, plots
 
 DATA, REPORTS = Path("data"), Path("reports")
@@ -28,7 +32,11 @@ def run() -> None:
     names = tuple(summary["class_names"])
     numbers = results.summarise(table, names, p.selection, before, bootstrap=p.evaluate.bootstrap,
                                 permutations=p.evaluate.permutations, seed=p.evaluate.seed)
+    last = table.where("last")
+    compared = grad_cam.compare(last, DATA, p.train.crop)
+    numbers |= grad_cam.summary(compared, p.evaluate.bootstrap, p.evaluate.seed)
     store.write_json(REPORTS / "metrics.json", numbers)
+    store.write_json(REPORTS / "pretraining.json", store.read_json(DATA / "pretrained/summary.json")["numbers"])
     predictions.write(REPORTS / "predictions.csv", predictions.concat([table, before] if before else [table]))
 
     out, head, synthetic = REPORTS / "plots/results", table.where(p.selection[0]), plots.is_synthetic(p.datasets)
@@ -37,8 +45,9 @@ def run() -> None:
     plots.confusion_matrix(head, names, out, synthetic)
     plots.subject_bars(head, out, synthetic)
     plots.training_curves([path.with_name("log.csv") for path in found], out, synthetic)
-    drawings.draw(table.where("last"), DATA, out, p.evaluate.pictures, synthetic, crop=p.train.crop,
-                  sampling={"t": p.sampling.t, "span": p.sampling.span, "seed": p.sampling.seed})
+    drawings.draw(last, DATA, out, p.evaluate.pictures, synthetic, crop=p.train.crop,
+                  sampling={"t": p.sampling.t, "span": p.sampling.span, "seed": p.sampling.seed}, names=names,
+                  slope=p.fdp.rank_slope, compared=compared)
     print(results.line(numbers))
 
 

@@ -1,4 +1,7 @@
-"""pretrain: macro-expression releases -> data/pretrained/<seed>/{model.pt, log.csv}; without sources an empty store."""
+"""pretrain: macro-expression releases -> data/pretrained/<seed>/{model.pt, log.csv, diagnostics.json}.
+
+Losses and reconstructions are drawn to reports/plots/pretraining/. Without sources both are empty stores.
+"""
 
 import shutil
 from pathlib import Path
@@ -7,17 +10,21 @@ from mer import parallel, params, store
 from mer.datasets.labels import label_set
 from mer.errors import main
 
-DATA, OUT = Path("data"), Path("data/pretrained")
+DATA, OUT, PLOTS = Path("data"), Path("data/pretrained"), Path("reports/plots/pretraining")
 
 
 def run() -> None:
     p = params.load()
+    from mer.reporting import plots, pretraining_plots
     from mer.training import engine, entries, folds, pretrain, tasks  # slow to import: after the check
 
+    shutil.rmtree(PLOTS, ignore_errors=True)
+    PLOTS.mkdir(parents=True)
     summary = {"sources": list(p.pretrain.sources), "seeds": list(p.seeds)}
     if tasks.pretraining(p) is None:
         print("pretrain: these settings leave it out; every fold starts from random weights")
-        store.write_json(OUT / "summary.json", {**summary, "classes": [], "clips": 0})
+        store.write_json(OUT / "summary.json", {**summary, "classes": [], "clips": 0, "numbers": {"steps": 0}})
+        store.write_csv(PLOTS / "losses.csv", ["step", "total"], [])  # `dvc plots show` looks for it
         return
     device = engine.pick_device(p.train.device)
     sets = {name: label_set(name, p.pretrain.classes, DATA / "aligned") for name in p.pretrain.sources}
@@ -30,10 +37,15 @@ def run() -> None:
         p.train.precision, p.shuffle_labels, device)
     plan = folds.Plan(p, DATA, clips, classes, None, scratch, device)
     print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {p.pretrain.steps} steps on {device}")
-    for seed in p.seeds:
+    made = {seed: scratch / str(seed) for seed in p.seeds}
+    for seed, folder in made.items():
         pretrain.run(plan, seed, scratch)
-        shutil.copytree(scratch / str(seed), OUT / str(seed), dirs_exist_ok=True)
-    store.write_json(OUT / "summary.json", {**summary, "classes": list(classes), "clips": len(clips)})
+        # without the examples, which show faces: they are drawn, below, and no checkpoint needs them
+        shutil.copytree(folder, OUT / str(seed), dirs_exist_ok=True, ignore=shutil.ignore_patterns("examples.h5"))
+    numbers = {"steps": p.pretrain.steps, **pretrain.summarise(made)}
+    store.write_json(OUT / "summary.json",
+                     {**summary, "classes": list(classes), "clips": len(clips), "numbers": numbers})
+    pretraining_plots.draw(list(made.values()), PLOTS, plots.is_synthetic(p.pretrain.sources))
     # kept: `data/aligned` and its like are shared by all datasets, so DVC runs this stage again when only the
     # micro-expression release changes, and then nothing has to be trained
     parallel.clear_scratch("pretrain", keep=scratch)

@@ -48,7 +48,8 @@ def run() -> None:
         "protocol": p.protocol, "profile": p.profile, "seeds": list(p.seeds), "selection": list(p.selection),
         "clips": len(clips), "subjects": sorted({entry.subject for entry in clips}),
         "pretrained_on": list(p.pretrain.sources) if before else [],
-        "crop": p.train.crop, "shuffle_labels": p.shuffle_labels})
+        "crop": p.train.crop, "shuffle_labels": p.shuffle_labels,
+        "without_apex": sum(e.clip.apex is None for e in clips)})
     parallel.clear_scratch("train")
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = ("stages", "mer", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
+PROJECT = ("stages", "mer", "data/sd_vae/README.md", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore",
+           ".dvc/config", ".dvc/.gitignore")
 BUDGET = {"steps": 6, "batch": 4, "threads": 1, "checkpoint_every": 1}
 SMALL = {  # what makes the whole graph run in about a minute on two cores
     "parallel": {"workers": 2},
@@ -25,6 +26,9 @@ SMALL = {  # what makes the whole graph run in about a minute on two cores
     "sampling": {"t": 4, "sets": 1},
     "flow": {"pairs": 1},
     "mol": {"width": 0.0625},
+    "fdp": {"width": 0.0625, "n_local": [1, 0, 0, 0], "n_global": [0, 0, 0, 1]},
+    "ma2mi": {"width": 0.0625, "conv_ae_width": 0.0625, "conv_ae_steps": 4, "dit_width": 16, "dit_depth": 1,
+              "dit_heads": 2},
     "pretrain": BUDGET,
     "train": {**BUDGET, "eval_every": 3, "workers": 2},
     "evaluate": {"bootstrap": 100, "permutations": 100},

@@ -61,6 +61,33 @@ def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
     assert changed_metrics(project) == {}
 
 
+def test_another_model_runs_on_the_same_faces_and_its_knobs_run_again_only_what_they_change(project):
+    """MA2MI: no stage before the alignment is run for it; its autoencoder changes no label."""
+    first = variant(project, "model=ma2mi", "sampling.t=2", "selection=[last]")
+    assert first.code == 0, first.tail()
+    before = {"synthesize", "index@synthetic", "index-macro@synthetic_macro", "landmarks@synthetic",
+              "landmarks-macro@synthetic_macro"}
+    assert {"align@synthetic", "latents", *TRAINING} <= set(first.ran) and not before & set(first.ran)
+    summary = json.loads((project / "data/latents/summary.json").read_text())
+    assert summary["autoencoder"]["kind"] == "conv_ae" and summary["clips"] == 14
+    commit(project, "MA2MI")
+    pixels = variant(project, "ma2mi.autoencoder=none")
+    assert pixels.code == 0 and pixels.ran == ["latents", *TRAINING], pixels.tail()
+    assert json.loads((project / "data/latents/summary.json").read_text())["autoencoder"] is None
+    missing = variant(project, "ma2mi.autoencoder=sd_vae")
+    assert missing.code != 0 and missing.ran == ["latents"], missing.tail()
+    assert "error: ma2mi.sd_vae: data/sd_vae has no " in missing.err and "put config.json" in missing.err
+
+
+def test_fdp_runs_on_the_same_faces(project):
+    done = variant(project, "model=fdp")
+    assert done.code == 0 and {"dynamic@synthetic", *TRAINING} <= set(done.ran), done.tail()
+    metrics = json.loads((project / "reports/metrics.json").read_text())
+    assert metrics["mse"] > 0 and metrics["mse_mean_image"] > 0 and -1 <= metrics["rank_correlation"] <= 1
+    assert "epe" not in metrics
+    assert len(json.loads((project / "data/dynamic/synthetic/summary.json").read_text())["excluded"]) == 0
+
+
 def test_a_small_learning_rate_is_a_number(project):
     done = dvc(project, "exp", "run", "-S", "lr=1e-5", "pretrain")
     assert done.code == 0 and done.ran == ["pretrain"], done.tail()

@@ -12,15 +12,17 @@ from pathlib import Path
 import cv2
 import pipeline
 import pytest
+import torch
 import yaml
-from raw_releases import micro
+from raw_releases import macro, micro
 
 pytestmark = pytest.mark.slow
 
 WRITERS = {"casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro.write_smic,
            "casme_sq": micro.write_casme_sq, "casme3": micro.write_casme3, "mmew": micro.write_mmew}
-RUNS = [(["casme2"], "5"), (["samm"], "3"), (["smic"], "3"), (["casme_sq"], "3"), (["casme3"], "3"), (["mmew"], "4"),
-        (["casme2", "samm", "smic"], "3-megc")]
+RUNS = [(["casme2"], "5", "loso"), (["samm"], "3", "loso"), (["smic"], "3", "loso"), (["casme_sq"], "3", "loso"),
+        (["casme3"], "3", "loso"), (["mmew"], "4", "kfold"), (["casme2", "samm", "smic"], "3-megc", "composite"),
+        (["casme2", "samm"], "3-shared", "cross_dataset")]
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +38,16 @@ def faces(root: Path) -> list:
         filter(str.isdigit, path.stem))))]
 
 
-@pytest.mark.parametrize(("datasets", "classes"), RUNS, ids=lambda value: "-".join(value))
-def test_the_whole_graph_runs_on_the_release_as_it_is_distributed(base, tmp_path, datasets, classes):
+@pytest.mark.parametrize(("datasets", "classes", "protocol"), RUNS, ids=lambda value: "-".join(
+    value) if isinstance(value, list) else value)
+def test_the_whole_graph_runs_on_the_release_as_it_is_distributed(base, tmp_path, datasets, classes, protocol):
     root = tmp_path / "project"
     shutil.copytree(base, root, symlinks=True)
     pictures = faces(base)
     for name in datasets:
         WRITERS[name](root / "data/raw" / name, frame=lambda i: pictures[i % len(pictures)])
     params = yaml.safe_load((root / "params.yaml").read_text())
-    params.update(datasets=datasets, classes=classes, selection=["last"])
+    params.update(datasets=datasets, classes=classes, protocol=protocol, selection=["last"], kfold={"k": 2, "seed": 0})
     params["pretrain"]["sources"] = []
     params["index"]["accept_counts"] = True
     params["train"].update(steps=2, keep_checkpoints=False)
@@ -59,11 +62,53 @@ def test_the_whole_graph_runs_on_the_release_as_it_is_distributed(base, tmp_path
     told = json.loads((root / "reports/plots/labels/data.json").read_text())
     lost = {entry["clip_id"] for name in datasets for entry in told[name]["excluded"]}
     assert predicted and {row["clip_id"] for row in predicted} <= {row["clip_id"] for row in clips} - lost
-    assert all(row["subject"] == row["fold"] and row["subject"].split("/")[0] in datasets for row in predicted)
+    assert all(row["subject"].split("/")[0] in datasets for row in predicted)
+    folds = {(row["subject"], row["fold"]) for row in predicted}
+    assert len(folds) == len(dict(folds))  # a subject is tested in one fold
+    if protocol == "cross_dataset":
+        assert {fold for _, fold in folds} == {"samm"}
+        assert all(row["subject"].startswith("samm/") for row in predicted)
+    else:
+        assert len(dict(folds)) > 1 and (protocol == "kfold" or all(subject == fold for subject, fold in folds))
+        assert len({fold for _, fold in folds}) == (2 if protocol == "kfold" else len(folds))
+    with open(root / "data/folds/folds.csv") as file:
+        written = {(row["clip_id"], row["fold"]) for row in csv.DictReader(file)}
+    assert {(row["clip_id"], row["fold"]) for row in predicted} == written
     page = (root / "reports/index.html").read_text()
     assert "Synthetic faces" not in page  # a release is not marked synthetic, whatever its pictures show
     for name in datasets:
         assert told[name]["index"]["clips"] == sum(row["subject"].startswith(f"{name}/") for row in clips)
+
+
+def test_a_network_is_pretrained_on_aff_wild2_and_its_classifier_dropped(base, tmp_path, monkeypatch):
+    """MOL, section 4.1.2: clips cut from long videos, seven expressions, frames labelled -1 left out, three tasks."""
+    root = tmp_path / "project"
+    shutil.copytree(base, root, symlinks=True)
+    labels = [label for word in range(7) for label in [word] * 10 + [-1] * 3]
+    videos = {"long_1": ("Train_Set", labels, range(1, 92)), "long_2": ("Validation_Set", labels[::-1], range(1, 92))}
+    monkeypatch.setattr(macro, "AFFWILD2", videos)
+    pictures = faces(base)
+    macro.write_affwild2(root / "data/raw/affwild2", frame=lambda i: pictures[i % len(pictures)])
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["pretrain"].update(sources=["affwild2"], head="drop", steps=3)
+    params["index"].update(accept_counts=True, affwild2="7")
+    params["train"].update(steps=0)
+    (root / "params.yaml").write_text(yaml.safe_dump(params | {"selection": ["last"]}, sort_keys=False))
+
+    done = pipeline.dvc(root, "repro")
+    assert done.code == 0, done.tail()
+    with open(root / "data/index/affwild2/clips.csv") as file:
+        clips = list(csv.DictReader(file))
+    assert len(clips) == 14 and {int(row["last"]) - int(row["first"]) for row in clips} == {9}
+    about = json.loads((root / "data/pretrained/summary.json").read_text())
+    assert len(about["classes"]) == 7 and about["clips"] == 14 and about["sources"] == ["affwild2"]
+    with open(root / "data/pretrained/0/log.csv") as file:
+        assert {"mer", "flow", "landmark"} <= set(next(csv.DictReader(file)))
+    before = torch.load(root / "data/pretrained/0/model.pt", weights_only=True)["model"]
+    fold = torch.load(next(root.glob("data/folds/0/*/model.pt")), weights_only=True)["model"]
+    assert torch.equal(fold["mer.fc1.weight"], before["mer.fc1.weight"])  # train.steps = 0: what was carried over
+    assert len(before["mer.fc2.weight"]) == 7 and len(fold["mer.fc2.weight"]) == 3
+    assert not any(torch.equal(row, other) for row in fold["mer.fc2.weight"] for other in before["mer.fc2.weight"])
 
 
 def test_counts_that_differ_from_the_published_ones_stop_the_run(base, tmp_path):

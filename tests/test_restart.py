@@ -77,7 +77,8 @@ def test_a_complete_stage_leaves_nothing_behind(killed):
     """But the pretrained network: DVC asks for it again whenever only the micro-expression release changed."""
     root, _ = killed
     left = {path.relative_to(root / ".scratch").as_posix() for path in (root / ".scratch").rglob("*") if path.is_file()}
-    assert {re.sub(r"/\w{16}/", "/", path) for path in left} == {"pretrain/0/model.pt", "pretrain/0/log.csv"}
+    assert {re.sub(r"/\w{16}/", "/", path) for path in left} == {
+        f"pretrain/0/{name}" for name in ("model.pt", "log.csv", "diagnostics.json")}
     assert [str(path) for path in (root / "data").rglob("*.tmp")] == []
 
 

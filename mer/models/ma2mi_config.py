@@ -27,7 +27,7 @@ class Ma2miConfig:
 
     pretraining: str = "ma2mi"  # Table 1: ma2mi (future frame) | maer (classes of the macro release) | none
     autoencoder: str = "sd_vae"  # Table 1: sd_vae (paper) | conv_ae (ours, trained here) | none (pixel space, dagger)
-    sd_vae: str = "data/raw/sd_vae"  # folder with config.json and diffusion_pytorch_model.safetensors or .bin
+    sd_vae: str = "data/sd_vae"  # folder with config.json and diffusion_pytorch_model.safetensors or .bin
     conv_ae_width: float = 1.0  # (ours) factor on the channels 64, 128, 256 of conv_ae
     conv_ae_steps: int = 20000  # (ours) steps of its training on the macro frames
     posterior: str = "mean"  # (inferred) mean | sample of the autoencoder's posterior

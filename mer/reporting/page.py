@@ -20,20 +20,20 @@ def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> s
 
     Args:
         parameters: nested, as dataclasses.asdict(Params) gives them.
-        data, reports: the project's folders; reports holds metrics.json and predictions.csv, and whatever there is of
-            quality.json and plots/.
+        data, reports: the project's folders; reports holds metrics.json, pretraining.json and predictions.csv, and
+            whatever there is of quality.json and plots/.
         tables: filled tables of the paper, the most important one first.
 
     Raises:
-        MerError: metrics.json or predictions.csv is missing or damaged.
+        MerError: metrics.json, pretraining.json or predictions.csv is missing or damaged.
     """
     m = store.read_json(reports / "metrics.json")
     run = store.read_json(data / "folds" / "summary.json")
     datasets = " + ".join(run["datasets"])
     title = f"{run['model'].upper()} on {datasets.replace('_', ' ')}, {len(run['class_names'])} classes"
     parts = [sections.headline(m), sections.beside(m, run), sections.papers(tables), sections.classes(m, run, reports),
-             sections.learning(reports), sections.auxiliary(m, reports), sections.releases(reports, parameters),
-             sections.labels(reports), sections.settings(parameters, reports)]
+             sections.learning(reports), sections.auxiliary(m, reports), sections.pretraining(reports),
+             sections.releases(reports, parameters), sections.labels(reports), sections.settings(parameters, reports)]
     links = re.findall(r'<h2 id="([^"]+)-h">(.*?)</h2>', "".join(parts))
     nav = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in links)
     css = resources.files("mer.reporting").joinpath("page.css").read_text(encoding="utf-8")

@@ -31,7 +31,9 @@ def figure(height: float, title: str, synthetic: bool, width: float = WIDTH) -> 
     """An empty figure with the house style's title; `synthetic` data are named as such in every figure."""
     fig = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(fig)
-    fig.suptitle(titled(title, synthetic), fontsize=10, color=INK, x=0.02, ha="left", fontweight="bold")
+    words = titled(title, synthetic)
+    size = min(10, 113 * width / len(words))  # a long clip id must not run out of the figure
+    fig.suptitle(words, fontsize=size, color=INK, x=0.02, ha="left", fontweight="bold")
     return fig
 
 
@@ -88,8 +90,12 @@ def confusion_matrix(t: Predictions, names: tuple[str, ...], folder: Path, synth
                     [[names[a], names[b]] for a, b in zip(t.label, t.predicted, strict=True)])
 
 
-def training_curves(logs: list[Path], folder: Path, synthetic: bool) -> None:
+def training_curves(logs: list[Path], folder: Path, synthetic: bool, *, what: str = "Training",
+                    each: str = "fold") -> None:
     """curves.png (each loss by step: folds thin, their mean bold) and losses.csv (step and the mean losses).
+
+    Args:
+        logs: one log.csv for `each` of what was trained; `what` was done with it.
 
     Raises:
         MerError: a log without a step column, with other columns than the rest, or with a cell that is no number.
@@ -111,15 +117,17 @@ def training_curves(logs: list[Path], folder: Path, synthetic: bool) -> None:
     count = len(names) - 1
     across = 2 if count > 1 else 1
     down = -(-count // across)
-    fig = figure(0.5 + 1.55 * down, f"Training losses, {len(read)} folds", synthetic)
+    title = f"{what} losses, {len(read)} {each}{'s' if len(read) > 1 else ''}"
+    fig = figure(0.5 + 1.55 * down, title, synthetic)
     axes = np.atleast_1d(fig.subplots(down, across, sharex=True, squeeze=False)).ravel()
     for i, name in enumerate(names[1:]):
         ax = axes[i]
         ax.plot(steps, values[:, :, i].T, color=MAIN, alpha=0.18, linewidth=0.7)
         ax.plot(steps, mean[:, i], color=MAIN, linewidth=1.8)
-        top = np.nanquantile(values[:, :, i], 0.99)
+        top, low = np.nanquantile(values[:, :, i], 0.99), np.nanmin(values[:, :, i])
         unit = f" ({UNITS[name]})" if name in UNITS else ""
-        ax.set(title=f"{name} loss{unit}", ylim=(0, top * 1.1 if top > 0 else 1),
+        # MA2MI's diversity, a mean cosine, may be negative
+        ax.set(title=f"{name} loss{unit}", ylim=(1.1 * low if low < 0 else 0, top * 1.1 if top > 0 else 1),
                xlim=(steps[0], max(steps[-1], steps[0] + 1)))
         if i >= count - across:
             ax.set_xlabel("step")
@@ -129,8 +137,8 @@ def training_curves(logs: list[Path], folder: Path, synthetic: bool) -> None:
     for ax in axes[count:]:
         ax.set_visible(False)
     told = ", ".join(f"{name} from {mean[0, i]:.3g} to {mean[-1, i]:.3g}" for i, name in enumerate(names[1:]))
-    save(fig, folder / "curves.png", f"Training losses, {len(read)} folds",
-         f"Unweighted losses against the training step, each fold thin and the mean bold. Mean over folds: {told}.",
+    save(fig, folder / "curves.png", title,
+         f"Unweighted losses against the training step, each {each} thin and the mean bold. Mean over {each}s: {told}.",
          synthetic)
     store.write_csv(folder / "losses.csv", names,
                     [[step, *map(float, row)] for step, row in zip(steps, mean, strict=True)])

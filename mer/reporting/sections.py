@@ -28,6 +28,10 @@ QUALITY = (  # keys of quality.json, what they are, how they are printed
     ("flow_epe_zero_active", "zero flow, the same where the face moves", "{:.3f}"),
     ("flow_slope", "share of the true flow that TV-L1 recovers", "{:.2f}"),
     ("flow_magnitude", "mean length of the labelled flow, crop pixels", "{:.3f}"))
+LEARNED = (  # keys of pretraining.json (MA2MI's reconstruction) and what they are
+    ("reconstruction", "the network"), ("copy", "copying the earlier frame's"),
+    ("shuffled_c", "the network, with the condition of another clip"),
+    ("shuffled_position", "the network, with the position features of another clip"))
 PICTURES = {  # pictures of other stages by file name: caption, alt text
     "landmarks": ("Face detection and landmarks",
                   "Histograms of the detector's score and of the landmark error or jitter."),
@@ -90,25 +94,73 @@ def learning(reports: Path) -> str:
 
 
 def auxiliary(m: dict, reports: Path) -> str:
-    """Errors of flow, landmarks and dynamic images beside those of a constant, and pictures."""
-    def verdict(error: float, constant: float) -> str:
-        return "better than the constant" if error < constant else "no better than the constant"
+    """Errors of flow, landmarks and dynamic images, order of scores, place of Grad-CAM, beside a constant; pictures."""
+    def verdict(better: bool) -> str:
+        return "better than the constant" if better else "no better than the constant"
 
     rows = []
     if "epe" in m:
         rows.append(("flow end-point error, pixels of the crop", f"{m['epe']:.3f}",
-                     f"zero flow {m['epe_zero_flow']:.3f}", verdict(m["epe"], m["epe_zero_flow"])))
+                     f"zero flow {m['epe_zero_flow']:.3f}", verdict(m["epe"] < m["epe_zero_flow"])))
     if "nme" in m:
         rows.append(("landmark error, percent of the inter-ocular distance", f"{100 * m['nme']:.2f}",
-                     f"constant mean face {100 * m['nme_mean_face']:.2f}", verdict(m["nme"], m["nme_mean_face"])))
+                     f"constant mean face {100 * m['nme_mean_face']:.2f}", verdict(m["nme"] < m["nme_mean_face"])))
         rows.append(("frames with a landmark error above 10 %", f"{100 * m['failure_rate']:.1f} %", "", ""))
     if "mse" in m:
         rows.append(("dynamic image, mean squared error x 1000", f"{1000 * m['mse']:.2f}",
-                     f"mean image {1000 * m['mse_mean_image']:.2f}", verdict(m["mse"], m["mse_mean_image"])))
+                     f"mean image {1000 * m['mse_mean_image']:.2f}", verdict(m["mse"] < m["mse_mean_image"])))
+    if "rank_correlation" in m:
+        rows.append(("rank correlation of the frames' scores with time", f"{m['rank_correlation']:.2f}",
+                     "equal scores 0.00", verdict(m["rank_correlation"] > 0)))
+    title = "Auxiliary tasks" if rows else "Where the network looks"
+    if "cam_mass" in m:
+        rows.append((f"Grad-CAM inside the region that truly moves, percent ({m['cam_clips']} clips)",
+                     f"{100 * m['cam_mass']:.1f}", f"an even map {100 * m['cam_area']:.1f}",
+                     verdict(m.get("cam_excess_low", m["cam_mass"] - m["cam_area"]) > 0)))
     pictures = sorted((reports / "plots/results").glob("clip_*.png"))
-    return html.section("auxiliary", "Auxiliary tasks", html.grid(
-        "Estimates on tested subjects, beside doing nothing", ("error", "network", "constant", "verdict"), rows),
-        html.figures(map(html.figure, pictures), "three"))
+    return html.section("auxiliary", title, html.grid(
+        "Measured on tested subjects, beside doing nothing", ("measure", "network", "constant", "verdict"), rows),
+        _drawn(reports, "rank_scores.png"), html.figures(map(html.figure, pictures), "three"))
+
+
+def pretraining(reports: Path) -> str:
+    """Losses at the end of pretraining; for MA2MI whether the reconstruction learned; curves and pictures."""
+    numbers = store.read_json(reports / "pretraining.json")
+    told = [(about, f"{numbers[key]:.4f}", f"{100 * (numbers[key] / numbers['reconstruction'] - 1):+.1f} %"
+             if key != "reconstruction" else "") for key, about in LEARNED if key in numbers]
+    parts = [html.grid("The later frame's latent, estimated on the clips of pretraining",
+                       ("estimated by", "mean L1 error", "against the network"), told, marked=0)]
+    if told:
+        parts.append(html.paragraph(_learned(numbers), "quiet"))
+    if "autoencoder_grey_error" in numbers:
+        error, mean = (numbers[f"autoencoder_grey_error{rest}"] for rest in ("", "_mean_picture"))
+        parts.append(html.paragraph(f"The autoencoder, trained here, gives back frames of clips it has not seen with a "
+                                    f"mean error of {error:.1f} of 255 grey levels; the mean picture's is {mean:.1f}.",
+                                    "quiet"))
+    rows = [(key.removeprefix("loss_"), f"{value:.4g}") for key, value in numbers.items() if key.startswith("loss_")]
+    parts.append(html.grid(f"Losses, unweighted, mean of the last tenth of {numbers['steps']} steps",
+                           ("loss", "value"), rows))
+    folder = reports / "plots/pretraining"
+    curves = [path for path in [folder / "curves.png"] if path.exists()]
+    return html.section("pretraining", "Pretraining", *parts, html.figures(map(html.figure, curves)),
+                        html.figures(map(html.figure, sorted(folder.glob("reconstruction_*.png"))), "three"))
+
+
+def _learned(numbers: dict) -> str:
+    """The diagnostics in words; a change below one percent is called none."""
+    def more(key: str) -> float:
+        return 100 * (numbers[key] / numbers["reconstruction"] - 1)
+
+    words = ["It beats copying the earlier frame." if more("copy") > 1 else
+             "It does no better than copying the earlier frame: it has not learned what changes."]
+    if "shuffled_c" in numbers:
+        words.append("With another clip's condition the error grows: the condition carries the motion."
+                     if more("shuffled_c") > 1 else
+                     "With another clip's condition the error stays: the condition is not used.")
+    if "shuffled_position" in numbers:
+        words.append("With another clip's position features it grows too." if more("shuffled_position") > 1 else
+                     "Another clip's position features make no difference.")
+    return " ".join(words)
 
 
 def labels(reports: Path) -> str:

@@ -9,7 +9,7 @@ from mer.models import miacnet
 from mer.models.ma2mi_config import frozen, loss_weights
 from mer.models.miacnet import MIACNet
 from mer.models.resnet_trunk import load_imagenet
-from mer.training import batches, latents
+from mer.training import batches, latents, reconstruction
 from mer.training.ma2mi_losses import ma2mi_losses
 from mer.training.tasks import Task
 
@@ -87,6 +87,10 @@ class Reconstruction(_Ma2mi):
 
     def forward(self, model, batch):
         return model(batch.frames, batch.latents[:, 0], batch.warped)
+
+    def diagnose(self, model, clips, data):
+        return (reconstruction.measure(model, clips, self.cfg, data),
+                reconstruction.examples(model, clips, self.cfg, data))
 
 
 class Maer(_Ma2mi):

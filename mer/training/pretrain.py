@@ -1,15 +1,22 @@
 """Pretraining on macro-expressions with the model's own tasks: one network per seed, from all clips of the sources."""
 
+import math
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from mer import store
 from mer.training import engine, folds, tasks
 from mer.training.folds import Plan
 
 
 def run(plan: Plan, seed: int, out: Path) -> None:
-    """Train one network on all of the plan's clips and write `<out>/<seed>/{model.pt, log.csv}`; resumes at a step."""
+    """Train one network on all of the plan's clips and write `<out>/<seed>/{model.pt, diagnostics.json, log.csv}`.
+
+    With a model that has something to show (MA2MI's reconstruction) also examples.h5. Resumes at a step; log.csv comes
+    last and marks it complete.
+    """
     p = plan.params
     engine.configure(p.pretrain.threads, p.train.precision)
     target = out / str(seed)
@@ -23,6 +30,29 @@ def run(plan: Plan, seed: int, out: Path) -> None:
     model, _ = folds.start_model(plan, clips, rows, seed, "pretrain", task)
     log, _ = engine.train(model, task, clips, rows, tasks.budget(p, p.pretrain),
                           seed=engine.derive(seed, "pretrain"), state=target / "state.pt", desc=f"pretrain seed {seed}")
+    told, shown = task.diagnose(model, clips, plan.data)
     folds.save_model(target / "model.pt", model, plan.classes)
+    store.write_json(target / "diagnostics.json", {**final_losses(log), **told})
+    if shown:
+        store.write_shard(target / "examples.h5", shown, {"units": "pictures in [0, 1], errors in the latent's units"})
     folds.write_log(target / "log.csv", log)
     (target / "state.pt").unlink(missing_ok=True)
+
+
+def final_losses(log: list[dict]) -> dict[str, float]:
+    """`loss_<name>`: the mean of each loss over the last tenth of the steps, as they were trained on."""
+    last = log[-math.ceil(len(log) / 10):]
+    return {f"loss_{name}": float(np.mean([entry[name] for entry in last])) for name in log[0] if name != "step"}
+
+
+def summarise(folders: dict[int, Path]) -> dict[str, float]:
+    """The numbers of reports/pretraining.json: means over the seeds, with several also `seed<k>_<name>`.
+
+    folders: where `run` wrote, by seed.
+    """
+    found = {seed: store.read_json(folder / "diagnostics.json") for seed, folder in folders.items()}
+    names = next(iter(found.values()))
+    numbers = {name: float(np.mean([one[name] for one in found.values()])) for name in names}
+    if len(found) > 1:
+        numbers |= {f"seed{seed}_{name}": one[name] for seed, one in found.items() for name in names}
+    return numbers

@@ -75,6 +75,10 @@ class Task:
         """Arrays (B, ...) per test clip that pictures are drawn from."""
         return {}
 
+    def diagnose(self, model: nn.Module, clips: Clips, data: Path) -> tuple[dict[str, float], dict[str, dict]]:
+        """After pretraining on `clips`: numbers that tell what it learned, and examples {name: arrays} to be drawn."""
+        return {}, {}
+
 
 def task(params) -> Task:
     """The task of `params.model` in the folds."""

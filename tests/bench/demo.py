@@ -2,6 +2,7 @@
 
     python tests/bench/demo.py               # about ten minutes on two cores; nothing is written to this tree
     python tests/bench/demo.py --keep there  # leave the copy and its results in the folder `there`
+    python tests/bench/demo.py --model fdp   # another model's demo
 
 A stage's seconds are wall time from its start to the next one's: the stage, its start-up, and DVC's hashing of what it
 wrote. Clips per second are clips labelled or, for pretrain and train, clips that went through a training step.
@@ -17,7 +18,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
 
-from pipeline import DVC, checkout, dvc, environment  # noqa: E402
+from pipeline import DVC, checkout, dvc, environment, write_params  # noqa: E402
 
 from mer import parallel, params  # noqa: E402
 
@@ -57,8 +58,10 @@ def clips_of(root: Path, stage: str) -> int | None:
     return None
 
 
-def measure(root: Path) -> None:
-    stages, total = repro(checkout(root))
+def measure(root: Path, model: str) -> None:
+    checkout(root)
+    write_params(root / "params.yaml", {"model": model})
+    stages, total = repro(root)
     print(f"{'stage':32}{'seconds':>10}{'clips':>8}{'clips/s':>10}")
     for name, seconds in stages:
         clips = clips_of(root, name)
@@ -75,14 +78,16 @@ def measure(root: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, help="an empty or new folder for the copy")
-    keep = parser.parse_args().keep
+    parser.add_argument("--model", default="mol", help="mol, fdp or ma2mi")
+    asked = parser.parse_args()
+    keep = asked.keep
     if keep is not None:
         if keep.exists() and any(keep.iterdir()):
             parser.error(f"--keep {keep}: the folder is not empty")
-        measure(keep.resolve())
+        measure(keep.resolve(), asked.model)
         return
     with tempfile.TemporaryDirectory(prefix="mer-demo-") as folder:
-        measure(Path(folder))
+        measure(Path(folder), asked.model)
 
 
 if __name__ == "__main__":

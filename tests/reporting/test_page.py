@@ -1,6 +1,7 @@
 """The stages evaluate and report on an invented run, and the page: accessible, self-contained, opened in a browser."""
 
 import base64
+import contextlib
 import io
 import os
 import re
@@ -16,7 +17,8 @@ from PIL import Image
 from reporting import fabricate
 
 from mer import store
-from mer.reporting import html
+from mer.reporting import html, pretraining_plots, sections
+from stages import evaluate, report
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -39,10 +41,25 @@ def finished(tmp_path_factory) -> Path:
     picture = root / "reports/plots/labels/synthetic/landmarks.png"
     picture.parent.mkdir(parents=True)
     Image.fromarray(np.zeros((20, 30), np.uint8)).save(picture)
+    scratch = fabricate.pretrained(root / "scratch", reconstruction=False)
+    pretraining_plots.draw([scratch], root / "reports/plots/pretraining", True)
     for name in ("evaluate", "report"):
         done = stage(name, root)
         assert done.returncode == 0, done.stderr
     return root
+
+
+@pytest.fixture(scope="module", params=["fdp", "ma2mi"])
+def other(request, tmp_path_factory) -> tuple[str, Path]:
+    """The same with a model that is not the default."""
+    model, root = request.param, tmp_path_factory.mktemp(request.param)
+    fabricate.run_folder(root, fabricate.table(subjects=3, model=model), model=model)
+    scratch = fabricate.pretrained(root / "scratch", reconstruction=model == "ma2mi")
+    pretraining_plots.draw([scratch], root / "reports/plots/pretraining", True)
+    with contextlib.chdir(root):
+        evaluate.run()
+        report.run()
+    return model, root
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +155,7 @@ def test_page_is_accessible(outline):
     assert "width=device-width" in next(a["content"] for a in outline.all("meta") if a.get("name") == "viewport")
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False)), levels
-    assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img")) and len(outline.all("img")) == 7
+    assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img")) and len(outline.all("img")) == 8
     assert all(attrs.get("scope") in ("col", "row", "colgroup", "rowgroup") for attrs in outline.all("th"))
     assert all("aria-labelledby" in attrs for attrs in outline.all("table")) and len(outline.all("table")) >= 5
     assert all(attrs.get("role") == "img" and attrs["aria-label"] for attrs in outline.all("svg"))
@@ -165,6 +182,55 @@ def test_contrast_of_text_is_at_least_4_5(text):
             assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
 
 
+def test_the_page_shows_what_its_model_has(other):
+    model, root = other
+    m = fabricate.load(root / "reports/metrics.json")
+    text = (root / "reports/index.html").read_text(encoding="utf-8")
+    outline = Outline(text)
+    assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img"))
+    assert text.count("<img ") == {"fdp": 8, "ma2mi": 10}[model]
+    assert "Pretraining losses, 1 seed (synthetic data)" in text
+    wanted = {"fdp": (f"{1000 * m.get('mse', 0):.2f}", f"{m.get('rank_correlation', 0):.2f}", "equal scores 0.00",
+                      "Rank scores of all tested clips", "by dynamic image", "Auxiliary tasks"),
+              "ma2mi": (f"an even map {100 * m.get('cam_area', 0):.1f}", f"{100 * m.get('cam_mass', 0):.1f}",
+                        "Where the network looks", "by probability of the true class", "+19.0 %", "+14.3 %", "+0.5 %",
+                        "It beats copying the earlier frame.", "the condition carries the motion",
+                        "position features make no difference", "error of 6.5 of 255 grey levels",
+                        "Median reconstruction in pretraining")}
+    for words in wanted[model]:
+        assert words in text, words
+    for words in (word for name, those in wanted.items() if name != model for word in those[2:]):
+        assert words not in text, words
+    assert fabricate.load(root / "reports/pretraining.json") == fabricate.load(
+        root / "data/pretrained/summary.json")["numbers"]
+
+
+def test_evaluate_measures_grad_cam_against_the_truth(other):
+    model, root = other
+    m = fabricate.load(root / "reports/metrics.json")
+    assert {name for name in m if name.startswith("cam_")} == ({"cam_mass", "cam_area", "cam_clips", "cam_excess_low",
+                                                                "cam_excess_high"} if model == "ma2mi" else set())
+    if model == "ma2mi":  # the invented heat lies near what moves
+        assert m["cam_clips"] == m["n_clips"] and m["cam_excess_low"] < m["cam_mass"] - m["cam_area"]
+        assert m["cam_mass"] > 1.5 * m["cam_area"] > 0
+
+
+@pytest.mark.parametrize(("numbers", "words"), [
+    ({"reconstruction": 1.0, "copy": 1.005}, "no better than copying"),
+    ({"reconstruction": 1.0, "copy": 0.9}, "no better than copying"),
+    ({"reconstruction": 1.0, "copy": 1.2, "shuffled_c": 0.99}, "the condition is not used"),
+    ({"reconstruction": 1.0, "copy": 1.2, "shuffled_c": 1.3, "shuffled_position": 1.2}, "it grows too")])
+def test_a_reconstruction_that_did_not_learn_is_called_so(tmp_path, numbers, words):
+    store.write_json(tmp_path / "pretraining.json", {"steps": 10, **numbers})
+    assert words in sections.pretraining(tmp_path)
+
+
+def test_an_excess_that_may_be_chance_is_not_called_better(tmp_path):
+    m = {"cam_mass": 0.066, "cam_area": 0.065, "cam_clips": 140, "cam_excess_low": -0.001}
+    assert "no better than the constant" in sections.auxiliary(m, tmp_path)
+    assert ">better than the constant" in sections.auxiliary(m | {"cam_excess_low": 0.0005}, tmp_path)
+
+
 def test_pictures_bring_their_own_words(tmp_path):
     Image.fromarray(np.zeros((4, 6), np.uint8)).save(tmp_path / "my_plot.png")
     plain = html.figure(tmp_path / "my_plot.png")
@@ -185,6 +251,7 @@ def test_a_run_without_auxiliary_tasks_and_index_has_no_empty_sections(tmp_path)
         assert done.returncode == 0, done.stderr
     text = (tmp_path / "reports/index.html").read_text(encoding="utf-8")
     assert 'id="auxiliary"' not in text and 'id="learning"' not in text and 'id="data"' not in text
+    assert 'id="pretraining"' not in text
     Outline(text)
 
 

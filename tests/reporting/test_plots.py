@@ -7,7 +7,7 @@ from reporting import fabricate
 
 from mer import store
 from mer.errors import MerError
-from mer.reporting import drawings, plots
+from mer.reporting import drawings, mol_drawings, plots
 
 SAMPLING = {"t": 8, "span": "clip", "seed": 0}
 
@@ -65,6 +65,15 @@ def test_curves_average_folds_step_by_step(tmp_path):
         assert "2 folds" in image.info["Title"]
 
 
+def test_curves_of_pretraining_are_called_so_and_show_negative_losses(tmp_path):
+    header = ["step", "diversity", "total"]
+    paths = logs(tmp_path, (header, [[1, 0.5, 1.0], [2, -0.2, 0.5]]))
+    plots.training_curves(paths, tmp_path, False, what="Pretraining", each="seed")
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.info["Title"] == "Pretraining losses, 1 seed"
+        assert "Mean over seeds: diversity from 0.5 to -0.2" in image.info["Description"]
+
+
 def test_no_steps_no_curves(tmp_path):
     plots.training_curves(logs(tmp_path, (["step"], [])), tmp_path, True)
     assert not (tmp_path / "curves.png").exists()
@@ -95,8 +104,8 @@ def test_warp_golden_numbers():
     image = np.arange(16).reshape(4, 4)
     right, down = np.zeros((2, 4, 4)), np.zeros((2, 4, 4))
     right[0], down[1] = 0.5, 1
-    assert drawings.warp(image, right)[0].tolist() == [0.5, 1.5, 2.5, 3]
-    assert drawings.warp(image, down).tolist() == [[4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15], [12, 13, 14, 15]]
+    assert mol_drawings.warp(image, right)[0].tolist() == [0.5, 1.5, 2.5, 3]
+    assert mol_drawings.warp(image, down).tolist() == [[4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15], [12, 13, 14, 15]]
 
 
 def test_warp_is_the_one_that_training_uses():
@@ -106,7 +115,7 @@ def test_warp_is_the_one_that_training_uses():
     rng = np.random.default_rng(0)
     image, flow = rng.random((20, 30)), rng.normal(0, 3, (2, 20, 30))
     theirs = losses.warp(torch.tensor(image)[None, None], torch.tensor(flow)[None])[0, 0].numpy()
-    np.testing.assert_allclose(drawings.warp(image, flow), theirs, atol=1e-9)
+    np.testing.assert_allclose(mol_drawings.warp(image, flow), theirs, atol=1e-9)
 
 
 def test_warping_by_the_flow_gives_back_the_first_frame():
@@ -114,13 +123,13 @@ def test_warping_by_the_flow_gives_back_the_first_frame():
     first = rng.random((32, 32))
     second = np.roll(first, (2, 3), axis=(0, 1))  # moved 3 px right, 2 px down
     flow = np.stack([np.full((32, 32), 3.0), np.full((32, 32), 2.0)])
-    np.testing.assert_allclose(drawings.warp(second, flow)[:-3, :-3], first[:-3, :-3])
+    np.testing.assert_allclose(mol_drawings.warp(second, flow)[:-3, :-3], first[:-3, :-3])
 
 
 def test_flow_colours_tell_direction_and_length():
     flow = np.zeros((2, 1, 3))
     flow[0, 0] = [0, 2, -2]
-    still, right, left = drawings.flow_colours(flow, 2.0)[0]
+    still, right, left = mol_drawings.flow_colours(flow, 2.0)[0]
     assert still.tolist() == [1, 1, 1]
     np.testing.assert_allclose(right + left, [1, 1, 1], atol=1e-12)  # opposite directions, complementary colours
     assert right.tolist() == [1, 0, 0]
@@ -144,7 +153,7 @@ def test_what_is_drawn_is_the_pair_with_the_largest_motion(tmp_path):
     t = fabricate.table(subjects=2)
     fabricate.run_folder(tmp_path, t)
     row = t.where("last").rows(np.array([0]))
-    seen = drawings.look(row, tmp_path / "data", 128, SAMPLING)
+    seen = mol_drawings.look(row, tmp_path / "data", 128, SAMPLING)
     name, clip = "s01.h5", str(row.clip_id[0])
     frames = store.read_shard(tmp_path / "data/aligned/synthetic" / name)[0][clip]
     made = store.read_shard(tmp_path / "data/folds/0/synthetic_s01/outputs.h5")[0][clip]
@@ -167,7 +176,12 @@ def test_a_model_without_flow_is_drawn_by_its_landmarks(tmp_path):
         assert "by landmarks" in image.info["Title"] and "TV-L1" not in image.info["Description"]
 
 
-def test_a_model_without_auxiliary_tasks_is_not_drawn(tmp_path):
-    t = fabricate.table(aux=False).where("last")
-    assert drawings.draw(t, tmp_path / "data", tmp_path, 3, True, crop=128, sampling=SAMPLING) == 0
-    assert drawings.draw(fabricate.table().where("last"), tmp_path, tmp_path, 0, True, crop=128, sampling=SAMPLING) == 0
+def test_a_model_that_keeps_nothing_is_not_drawn(tmp_path):
+    t = fabricate.table(subjects=2)
+    fabricate.run_folder(tmp_path, t)
+    last = t.where("last")
+    assert drawings.draw(last, tmp_path / "data", tmp_path, 0, True, crop=128, sampling=SAMPLING) == 0
+    for path in tmp_path.glob("data/folds/*/*/outputs.h5"):
+        store.write_shard(path, {name: {} for name in store.read_shard(path)[0]})
+    assert drawings.draw(last, tmp_path / "data", tmp_path, 3, True, crop=128, sampling=SAMPLING) == 0
+    assert not list(tmp_path.glob("*.png"))

@@ -53,7 +53,8 @@ def run(state, stop_at=None, budget=BUDGET):
         steps.append(m.training)
         if stop_at is not None and len(steps) == stop_at:
             raise KeyboardInterrupt
-        return [torch.cat([o["logits"] for _, _, o in engine.predict(m, SmallTask(None), data, torch.arange(20), crop=8)])]
+        found = engine.predict(m, SmallTask(None), data, torch.arange(20), crop=8)
+        return [torch.cat([outputs["logits"] for _, _, outputs in found])]
 
     return model, engine.train(model, SmallTask(None), data, torch.arange(20), budget, seed=7, state=state,
                                desc="test", evaluate=evaluate)

@@ -17,6 +17,7 @@ SMALL = {"fdp": {"width": 0.0625, "n_local": [1, 0, 0, 0], "n_global": [0, 0, 0,
          "ma2mi": {"width": 0.0625, "conv_ae_width": 0.0625, "conv_ae_steps": 3, "size": 64, "dit_width": 16,
                    "dit_depth": 1, "dit_heads": 2, "interval": [1, 2]}}
 BUDGET = {**tools.BUDGET, "batch": 4}
+GREY = {"grey_error": 7.25, "grey_error_mean_picture": 20.5}  # of the autoencoder, as the latents stage writes it
 VARIANTS = {
     "fdp": {"model": "fdp"},
     "fdp mer": {"model": "fdp", "fdp": {**SMALL["fdp"], "tasks": ["mer"]}},
@@ -32,8 +33,8 @@ def knobs(folder, variant: dict, **more) -> params.Params:
     path = folder / "params.yaml"
     write_params(path, {**SMALL, "selection": ["last", "oracle"], "sampling": {"t": 2 if "ma2mi" in variant["model"]
                                                                                else tools.T},
-                        "pretrain": {"sources": ["synthetic_macro"], **BUDGET}, "train": {**BUDGET, "eval_every": 1}, **variant,
-                        **more})
+                        "pretrain": {"sources": ["synthetic_macro"], **BUDGET},
+                        "train": {**BUDGET, "eval_every": 1}, **variant, **more})
     return params.load(path)
 
 
@@ -50,6 +51,8 @@ def write_latents(folder) -> None:
     torch.manual_seed(0)
     model = ConvAe(SMALL["ma2mi"]["conv_ae_width"]).eval()
     latents.encode(model, folder, "own", folder / "latents", crop=64, size=64)
+    checkpoint.save(folder / "latents/autoencoder.pt", {"model": model.state_dict()})
+    store.write_json(folder / "latents/summary.json", GREY)
 
 
 @pytest.fixture(params=VARIANTS)

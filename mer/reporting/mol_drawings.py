@@ -1,0 +1,134 @@
+"""MOL's pictures: two frames, TV-L1 and estimated flow, the warp of Eq. (11), landmarks by dlib and estimated."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import hsv_to_rgb
+
+from mer.evaluation import outputs
+from mer.evaluation.predictions import Predictions
+from mer.reporting import pictures, plots
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One clip's pair of frames with labels and estimates, all in pixels of the centre crop of side C.
+
+    first, second: (C, C) uint8, frames I_k and I_{k+1}; truth (68, 2): dlib's points of I_{k+1}. `label`, `estimate`:
+    (2, C, C) flow I_k -> I_{k+1}, or None without that task; `points`: (68, 2) estimated, or None.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    truth: np.ndarray
+    label: np.ndarray | None
+    estimate: np.ndarray | None
+    points: np.ndarray | None
+
+
+def draw(t: Predictions, data: Path, folder: Path, count: int, synthetic: bool, *, crop: int, sampling: dict) -> int:
+    """Draw `count` clips, evenly spread from the best to the worst by flow error (by landmark error without flow).
+
+    Arguments as in `drawings.draw`, the predictions of one seed. Returns the number of pictures written.
+    """
+    key = next((name for name in ("epe", "nme") if np.isfinite(t.aux[name]).all()), None)
+    if key is None or not count:
+        return 0
+    number = 0
+    for number, row, rank in pictures.ranked(t, t.aux[key], count):
+        _draw_clip(look(row, data, crop, sampling), row, rank, {"epe": "flow", "nme": "landmarks"}[key],
+                   folder / f"clip_{number}.png", synthetic)
+    return number
+
+
+def look(row: Predictions, data: Path, crop: int, sampling: dict) -> Seen:
+    """The pair of frames with the largest labelled motion (without flow: the middle pair) of a table's one row.
+
+    Raises:
+        MerError: a shard is missing.
+    """
+    made = outputs.read(data, int(row.seed[0]), str(row.fold[0]))[str(row.clip_id[0])]
+    frames, points = pictures.sampled(row, data, crop, sampling)
+    k, label, estimate = (len(frames) - 1) // 2, None, None
+    if "flow" in made:
+        motion = np.hypot(*made["flow_label"].astype(np.float32).transpose(1, 0, 2, 3)).mean((1, 2))
+        most = int(motion.argmax())
+        k = int(made["pair"][most])
+        label, estimate = (made[name][most].astype(np.float32) for name in ("flow_label", "flow"))
+    return Seen(frames[k], frames[k + 1], points[k + 1], label, estimate,
+                made["landmarks"][k] if "landmarks" in made else None)
+
+
+def warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """MOL Eq. (11): out(a, b) = image(a + u(a, b), b + v(a, b)), bilinear, outside the picture its nearest edge.
+
+    Warps I_{k+1} (H, W) by the flow (2, H, W), in pixels, from I_k to I_{k+1}; the result should resemble I_k.
+    """
+    height, width = image.shape
+    rows, columns = np.mgrid[:height, :width]
+    x = np.clip(columns + flow[0], 0, width - 1)
+    y = np.clip(rows + flow[1], 0, height - 1)
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    fx, fy = x - left, y - top
+    image = image.astype(np.float64)
+    return ((image[top, left] * (1 - fx) + image[top, right] * fx) * (1 - fy)
+            + (image[bottom, left] * (1 - fx) + image[bottom, right] * fx) * fy)
+
+
+def flow_colours(flow: np.ndarray, longest: float) -> np.ndarray:
+    """(H, W, 3) RGB in [0, 1]: hue is the direction, saturation the length; white is 0, full colour `longest` px."""
+    length = np.clip(np.hypot(flow[0], flow[1]) / longest, 0, 1)
+    hue = np.arctan2(flow[1], flow[0]) / (2 * np.pi) % 1
+    return hsv_to_rgb(np.stack([hue, length, np.ones_like(length)], axis=-1))
+
+
+def _draw_clip(seen: Seen, row: Predictions, rank: str, by: str, path: Path, synthetic: bool) -> None:
+    title = f"{rank} clip by {by}: {pictures.name_of(row)}"
+    with_flow = seen.estimate is not None
+    fig = plots.figure(3.75 if with_flow else 2.2, f"{rank} by {by}: {row.clip_id[0]}", synthetic)
+    axes = fig.subplots(2 if with_flow else 1, 3, squeeze=False)
+    axes[0, 0].imshow(seen.first, **pictures.GRAY)
+    axes[0, 0].set_title("frame k")
+    axes[0, 1].imshow(seen.second, **pictures.GRAY)
+    axes[0, 1].set_title("frame k+1")
+    axes[0, 2].imshow(seen.second, **pictures.GRAY, alpha=0.55)
+    axes[0, 2].plot(*seen.truth.T, ".", color=plots.WARM, markersize=2.6, label="dlib")
+    if seen.points is not None:
+        axes[0, 2].plot(*seen.points.T, ".", color=plots.MAIN, markersize=2.6, label="estimated")
+    axes[0, 2].set_title("landmarks")
+    axes[0, 2].legend(fontsize=6, loc="lower right", framealpha=0.85, handletextpad=0, borderpad=0.25,
+                      markerscale=1.6)
+    words = []
+    if with_flow:
+        longest = max(float(np.quantile(np.hypot(*seen.label), 0.995)), 0.1)
+        axes[1, 0].imshow(flow_colours(seen.label, longest))
+        axes[1, 0].set_title("TV-L1 flow")
+        axes[1, 1].imshow(flow_colours(seen.estimate, longest))
+        axes[1, 1].set_title("estimated flow")
+        axes[1, 2].imshow(warp(seen.second, seen.estimate), **pictures.GRAY)
+        axes[1, 2].set_title("k+1 warped to k")
+        _wheel(axes[1, 0], longest)
+        words.append(f"end-point error {row.aux['epe'][0]:.3f} px (zero flow {row.aux['epe_zero'][0]:.3f} px)")
+    if seen.points is not None:
+        words.append(f"landmark error {100 * row.aux['nme'][0]:.1f} % of the inter-ocular distance "
+                     f"(constant mean face {100 * row.aux['nme_mean_face'][0]:.1f} %)")
+    for ax in axes.flat:
+        pictures.frame_axes(ax, seen.first.shape)
+    told = "; ".join(words)
+    fig.supxlabel(told.replace("; ", "\n"), fontsize=7.5, color=plots.MUTED)
+    flow = ", flow by TV-L1 and estimated, and frame k+1 warped back by Eq. (11)" if with_flow else ""
+    plots.save(fig, path, title, "Two consecutive sampled frames in the centre crop, landmarks by dlib and estimated"
+               f"{flow}: {told}.", synthetic)
+
+
+def _wheel(ax, longest: float) -> None:
+    """The legend of the flow colours: a disc whose rim is `longest` pixels."""
+    side = np.linspace(-1, 1, 81)
+    field = np.stack(np.meshgrid(side, side)) * longest
+    disc = np.concatenate([flow_colours(field, longest), (np.hypot(*field) <= longest)[..., None]], axis=-1)
+    inset = ax.inset_axes([0.74, 0.02, 0.24, 0.24])
+    inset.imshow(disc)
+    inset.axis("off")
+    ax.text(0.73, 0.04, f"rim {longest:.2g} px", transform=ax.transAxes, fontsize=6, color=plots.INK, ha="right")

@@ -1,0 +1,75 @@
+"""What the drawings of the three models share: which clips are drawn, their frames, axes for pictures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+
+from mer import store
+from mer.evaluation.predictions import Predictions
+from mer.evaluation.protocols import dataset_of
+from mer.labels import records
+from mer.reporting import plots
+
+GRAY = {"cmap": "gray", "vmin": 0, "vmax": 255}
+SIGNED = LinearSegmentedColormap.from_list("signed", [plots.MAIN, "#ffffff", plots.WARM])  # darker, equal, brighter
+
+
+def ranked(t: Predictions, badness: np.ndarray, count: int) -> Iterator[tuple[int, Predictions, str]]:
+    """`count` rows evenly spread from the least to the most `badness` (N,): number from 1, the row, its rank in words.
+
+    Ties are broken by subject and clip. With three the ranks are Best, Median and Worst.
+    """
+    order = np.lexsort((t.clip_id, t.subject, badness))
+    places = sorted({round(x) for x in np.linspace(0, len(t) - 1, count)})
+    for number, place in enumerate(places, 1):
+        rank = {0: "Best", len(t) - 1: "Worst"}.get(place, f"Rank {place + 1} of {len(t)}")
+        if count == 3 and number == 2:
+            rank = "Median"
+        yield number, t.rows(order[place:place + 1]), rank
+
+
+def sampled(row: Predictions, data: Path, crop: int, sampling: dict) -> tuple[np.ndarray, np.ndarray]:
+    """The tested frames (t, C, C) uint8 in the centre crop of a table's one row, and dlib's points in it (t, 68, 2).
+
+    Args:
+        data: the folder with aligned/; crop: C, pixels; sampling: t, span and seed of params.yaml's section.
+
+    Raises:
+        MerError: a shard is missing.
+    """
+    clip, subject = str(row.clip_id[0]), str(row.subject[0])
+    aligned = store.read_shard(data / "aligned" / dataset_of(subject) / records.shard_name(subject))[0][clip]
+    index = records.sets_of(clip, aligned, sets=1, **sampling)[0]  # set 0, the one that is tested
+    inset = (aligned["frames"].shape[-1] - crop) // 2
+    inside = slice(inset, inset + crop)
+    return aligned["frames"][index][:, inside, inside], aligned["points"][index] - inset
+
+
+def frame_axes(ax, shape: tuple[int, ...]) -> None:
+    """Axes of a picture (H, W): no ticks, a thin frame, the picture's own limits."""
+    plots.style(ax)
+    ax.set(xticks=[], yticks=[], xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))
+    ax.spines[:].set(visible=True, color=plots.GRID)
+
+
+def signed(ax, difference: np.ndarray, longest: float) -> None:
+    """A difference (H, W) in grey levels: blue is darker, brown brighter, full colour `longest`."""
+    ax.imshow(difference, cmap=SIGNED, vmin=-longest, vmax=longest)
+    note(ax, f"full colour ±{longest:.0f}")
+
+
+def reach(*differences: np.ndarray, least: float = 8.0) -> float:
+    """What `signed` draws in full colour: the 99.5th percentile of the differences (H, W), grey levels."""
+    return max(*(float(np.quantile(np.abs(difference), 0.995)) for difference in differences), least)
+
+
+def note(ax, text: str) -> None:
+    """A small line in the lower right corner of a picture, readable on any ground."""
+    ax.text(0.985, 0.02, text, transform=ax.transAxes, fontsize=6, color=plots.INK, ha="right", va="bottom",
+            bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.2})
+
+
+def name_of(row: Predictions) -> str:
+    return f"{row.subject[0]}, clip {row.clip_id[0]}"
