@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from mer.models.fdp_config import FEATURES, SIZE, FdpConfig, scaled
 from mer.models.feature_transformer import FeatureTransformer, init
+from mer.models.pointwise import StridedPointwise
 from mer.models.pooling import max_pool_overlapping
 from mer.models.self_attention import SelfAttention
 
@@ -95,7 +96,7 @@ class BasicBlock(nn.Module):
         )
         self.skip = nn.Sequential()
         if stride > 1 or inputs != channels:
-            self.skip.extend([nn.Conv2d(inputs, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)])
+            self.skip.extend([StridedPointwise(inputs, channels, stride), nn.BatchNorm2d(channels)])
 
     def forward(self, maps: Tensor) -> Tensor:
         return torch.relu(self.body(maps) + self.skip(maps))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mer.errors import MerError
 from mer.models.ma2mi_config import scaled
+from mer.models.pointwise import StridedPointwise
 
 
 class BasicBlock(nn.Module):
@@ -25,8 +26,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
         self.downsample = None
         if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False),
-                                            nn.BatchNorm2d(outputs))
+            self.downsample = nn.Sequential(StridedPointwise(inputs, outputs, stride), nn.BatchNorm2d(outputs))
 
     def forward(self, maps: Tensor) -> Tensor:
         around = maps if self.downsample is None else self.downsample(maps)
