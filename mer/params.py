@@ -190,16 +190,17 @@ def load(path: str | Path = "params.yaml") -> Params:
         raise MerError(f"{path}: model = {model!r}; expected one of {', '.join(CONFIGS)}"
                        f"{_nearest(str(model), CONFIGS)}")
     for each in CONFIGS:
-        if not isinstance(profiles, dict) or not isinstance(profiles.get(each), dict):
-            raise MerError(f"{path}: key `profiles.{each}` is missing; expected a block per profile (demo, paper)")
-        if name not in profiles[each]:
-            raise MerError(f"{path}: profile = {name!r}; expected one of {', '.join(map(str, profiles[each]))}"
-                           f"{_nearest(str(name), profiles[each])}")
-    # a network's own section comes from its own profile, all others from that of the chosen model
+        if not isinstance(profiles, dict) or not isinstance(profiles.get(each), dict) or "paper" not in profiles[each]:
+            raise MerError(f"{path}: key `profiles.{each}.paper` is missing; expected a block per profile")
+    if name not in profiles[model]:
+        raise MerError(f"{path}: profile = {name!r}; expected one of {', '.join(map(str, profiles[model]))}"
+                       f"{_nearest(str(name), profiles[model])}")
+    # a network's own section and loss weights come from its own profile, all others from that of the chosen model
     filled = _fill(raw, profiles[model][name], f"profiles.{model}.{name}")
     for each in CONFIGS:
-        own = {each: profiles[each][name].get(each, {})}
-        filled[each] = _fill({each: raw.get(each)}, own, f"profiles.{each}.{name}")[each]
+        found = name if name in profiles[each] else "paper"  # not every model has a profile `released`
+        own = {key: value for key, value in profiles[each][found].items() if key == each or key.startswith("lambda_")}
+        filled |= _fill({key: raw.get(key) for key in own}, own, f"profiles.{each}.{found}")
     params = _build(Params, _shared(filled), "")
     _check_sense(params)
     return params

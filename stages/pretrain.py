@@ -28,6 +28,7 @@ def run() -> None:
         return
     device = engine.pick_device(p.train.device)
     sets = {name: label_set(name, p.pretrain.classes, DATA / "aligned") for name in p.pretrain.sources}
+    entries.refuse_known_faces(DATA, p.pretrain.sources, p.datasets)
     clips, classes = entries.collect(DATA, sets)
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.pretrain.sources]
     stores += [DATA / "latents"] if params.needs_latents(p) else []

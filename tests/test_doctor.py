@@ -78,7 +78,7 @@ def test_links_are_really_tried(tmp_path, monkeypatch):
 
 def test_bad_parameters_and_missing_model(tmp_path):
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text.replace("lambda_f: 1.43", "lambda_f: abc"))
+    (tmp_path / "params.yaml").write_text(text.replace("lambda_f: null", "lambda_f: abc"))
     first = next(iter(doctor.settings(tmp_path)))
     assert first.level == "FAIL" and "lambda_f = 'abc'" in first.message
     (tmp_path / "params.yaml").write_text(text.replace("model_path: null", "model_path: gone.dat"))

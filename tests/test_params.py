@@ -86,8 +86,8 @@ def test_every_error_names_key_value_and_expectation(tmp_path, values, message):
 def test_a_missing_key_and_a_doubled_key_are_told(tmp_path):
     text = (ROOT / "params.yaml").read_text()
     path = tmp_path / "params.yaml"
-    path.write_text(re.sub(r"^lambda_m:.*\n", "", text, flags=re.M))
-    with pytest.raises(MerError, match="`lambda_m` is missing; expected a number"):
+    path.write_text(re.sub(r"^lambda_r:.*\n", "", text, flags=re.M))
+    with pytest.raises(MerError, match="`lambda_r` is missing; expected a number"):
         params.load(path)
     path.write_text(text + "\nlambda_m: 2\n")
     with pytest.raises(MerError, match="`lambda_m` stands twice"):

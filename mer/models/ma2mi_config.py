@@ -8,6 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 
 PRETRAINING = ("ma2mi", "maer", "none")
+ENCODER_WEIGHTS = "data/encoder_weights"  # an input of the stages that read from it
 AUTOENCODERS = ("sd_vae", "conv_ae", "none")
 FUSIONS = ("add", "concat", "add_flat", "gate")
 
@@ -33,7 +34,7 @@ class Ma2miConfig:
     posterior: str = "mean"  # (inferred) mean | sample of the autoencoder's posterior
     size: int = 224  # (inferred) side of the picture, pixels
     width: float = 1.0  # (ours) factor on the channels of both ResNet18 encoders
-    encoder_weights: str | None = None  # (inferred: null = random) file with torchvision's ResNet18 state dict
+    encoder_weights: str | None = None  # (inferred: null = random) torchvision's ResNet18, a file name
     fpe: bool = True  # Table 4, row 1: False = without the facial position encoder, c = mean(F_a)
     fusion: str = "add"  # (inferred) add | concat | add_flat (as MMNet) | gate: how F_p and F_a become c
     position_loss: bool = True  # Table 4, row 2: False = FPE learns from the reconstruction loss instead
@@ -110,6 +111,8 @@ def validate(cfg: Ma2miConfig) -> list[str]:
           f"a multiple of {CELL} pixels, so that the encoders' grid covers the picture in whole cells")
     for field in ("width", "conv_ae_width"):
         check(getattr(cfg, field) > 0, field, "a positive factor")
+    check(cfg.encoder_weights is None or "/" not in cfg.encoder_weights, "encoder_weights",
+          f"the name of a file in {ENCODER_WEIGHTS}, where DVC sees it change, or null")
     check(cfg.conv_ae_steps >= 1, "conv_ae_steps", "at least 1")
     for field in ("rotation", "turn"):
         check(0 <= getattr(cfg, field) <= 180, field, "0 to 180 degrees")

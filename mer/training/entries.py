@@ -46,6 +46,27 @@ def collect(data: Path, sets: dict[str, LabelSet]) -> tuple[tuple[Entry, ...], t
     return tuple(entries), classes
 
 
+def refuse_known_faces(data: Path, sources: tuple[str, ...], targets: tuple[str, ...]) -> None:
+    """Stop when a person of the releases `sources` is one of `targets`, who would not be unknown to a tested network.
+
+    A release X_macro holds the people of X (mmew_macro, casme_sq_macro, one's own): there the same subject name is the
+    same person. Names of other releases mean different people. DFEW, FERV39k and AFEW name nobody.
+
+    Raises:
+        MerError: names the people.
+    """
+    def people(releases: tuple[str, ...]) -> set[tuple[str, str]]:
+        clips = (clip for name in releases for clip in read_clips(data / "aligned" / name / "clips.csv"))
+        return {(clip.dataset.removesuffix("_macro"), clip.subject.split("/", 1)[1]) for clip in clips
+                if "subject_unknown" not in clip.flags}
+
+    known = sorted("/".join(person) for person in people(sources) & people(targets))
+    if known:
+        raise MerError(f"pretrain.sources = {list(sources)} shows {len(known)} of the people who are tested "
+                       f"({', '.join(known[:3])}{', ...' if len(known) > 3 else ''}), which is a leak; leave their "
+                       "clips out of its clips.csv, or pretrain on other people")
+
+
 def groups(source: LabelSet, target: LabelSet) -> list[list[int]]:
     """For each class of `target` the classes of `source` that belong to it: those whose labels `target` maps there."""
     return [[index for index, name in enumerate(source.names)

@@ -1,12 +1,13 @@
 """MA2MI in training: pretraining by reconstruction or by labels (MAER), then fine-tuning on onset and apex."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from mer.models import miacnet
-from mer.models.ma2mi_config import frozen, loss_weights
+from mer.models.ma2mi_config import ENCODER_WEIGHTS, frozen, loss_weights
 from mer.models.miacnet import MIACNet
 from mer.models.resnet_trunk import load_imagenet
 from mer.training import batches, latents, reconstruction
@@ -26,7 +27,7 @@ class _Ma2mi(Task):
         model = MIACNet(self.cfg, n_classes, **options)
         if self.cfg.encoder_weights:
             for trunk in filter(None, (model.fpe, model.fae)):
-                load_imagenet(trunk, self.cfg.encoder_weights)
+                load_imagenet(trunk, Path(ENCODER_WEIGHTS) / self.cfg.encoder_weights)
         return model
 
     def losses(self, outputs, batch):

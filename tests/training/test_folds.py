@@ -8,7 +8,7 @@ import torch
 from pipeline import digests, write_params
 
 from mer import params, store
-from mer.datasets.clips import Clip
+from mer.datasets.clips import Clip, write_clips
 from mer.datasets.labels import LabelSet
 from mer.errors import MerError
 from mer.evaluation import predictions, protocols
@@ -214,6 +214,24 @@ def test_a_class_without_a_clip_is_refused(stores):
         entries.collect(stores, {"own": labels})
     with pytest.raises(MerError, match="different classes.*own: happy, cross, amazed; more: happy"):
         entries.collect(stores, {"own": LABELS, "more": LabelSet("more", "all", ("happy",), {"happy": "happy"})})
+
+
+def test_pretraining_on_tested_people_is_refused(tmp_path):
+    def release(name: str, *people: str, flags: str = "") -> None:
+        rows = [Clip(f"{name}_{i}", name, "plain", f"{name}/{person}", "frames", 1, 5, 1, 3, 5, 100.0, "happy", "",
+                     flags)
+                for i, person in enumerate(people)]
+        write_clips(tmp_path / "aligned" / name / "clips.csv", rows)
+
+    for name, people in {"lab": ("ann", "bob"), "lab_macro": ("cem", "bob"), "other": ("ann", "bob")}.items():
+        release(name, *people)
+    with pytest.raises(MerError, match=r"'lab_macro'\] shows 1 of the people who are tested \(lab/bob\), which"):
+        entries.refuse_known_faces(tmp_path, ("other", "lab_macro"), ("lab",))
+    entries.refuse_known_faces(tmp_path, ("other",), ("lab",))  # another laboratory's ann
+    release("lab_macro", "cem", "dan")
+    entries.refuse_known_faces(tmp_path, ("lab_macro",), ("lab",))
+    release("lab_macro", "ann", flags="whole;subject_unknown")
+    entries.refuse_known_faces(tmp_path, ("lab_macro",), ("lab",))
 
 
 def test_source_classes_belong_to_the_target_class_their_label_maps_to():
