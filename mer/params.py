@@ -150,7 +150,7 @@ class Params:
     model: str = knob(choices=tuple(CONFIGS))
     datasets: tuple[str, ...] = knob(empty=False)
     classes: str = knob()
-    protocol: str = knob(choices=("loso", "composite", "cross_dataset", "kfold"))
+    protocol: str = knob(choices=("loso", "composite", "cross_dataset", "kfold", "official"))
     seeds: tuple[int, ...] = knob(0, 2**31, empty=False)
     profile: str = knob()
     shuffle_labels: bool = knob()

@@ -25,12 +25,13 @@ class Fold:
 
 
 def split(protocol: str, clip_ids: Sequence[str], labels: Sequence[int | None], subjects: Sequence[str],
-          datasets: Sequence[str], *, k: int = 5, seed: int = 0) -> list[Fold]:
-    """The folds of the protocol that params.yaml names: `loso`, `composite`, `cross_dataset` or `kfold`.
+          datasets: Sequence[str], *, k: int = 5, seed: int = 0, flags: Sequence[str] = ()) -> list[Fold]:
+    """The folds of the protocol that params.yaml names: `loso`, `composite`, `cross_dataset`, `kfold` or `official`.
 
     Args:
         datasets: as in params.yaml; `cross_dataset` trains on all but the last and tests on the last.
         k: number of parts, `seed`: of their random assignment (`kfold` only).
+        flags: of each clip, as in clips.csv (`official` only: DFEW's flags test1 to test5 are its own five folds).
     """
     if protocol == "loso":
         return loso(clip_ids, labels, subjects)
@@ -40,7 +41,9 @@ def split(protocol: str, clip_ids: Sequence[str], labels: Sequence[int | None], 
         return cross_dataset(clip_ids, labels, subjects, train=datasets[:-1], test=datasets[-1])
     if protocol == "kfold":
         return kfold(clip_ids, labels, subjects, k=k, seed=seed)
-    raise MerError(f"protocol = {protocol!r}; expected one of loso, composite, cross_dataset, kfold")
+    if protocol == "official":
+        return predefined(clip_ids, labels, [_official(*clip) for clip in zip(subjects, clip_ids, flags, strict=True)])
+    raise MerError(f"protocol = {protocol!r}; expected one of loso, composite, cross_dataset, kfold, official")
 
 
 def loso(clip_ids: Sequence[str], labels: Sequence[int | None], subjects: Sequence[str]) -> list[Fold]:
@@ -121,6 +124,14 @@ def predefined(clip_ids: Sequence[str], labels: Sequence[int | None], fold_of: S
         raise MerError(f"predefined folds: {len(clip_ids)} clips, {len(labels)} labels, {len(fold_of)} fold names, "
                        f"{len(set(names))} folds; expected equal lengths and at least two folds")
     return [_fold(name, used[names != name], used[names == name]) for name in sorted(set(names))]
+
+
+def _official(subject: str, clip_id: str, flags: str) -> str:
+    found = [flag for flag in flags.split(";") if flag.startswith("test") and flag[4:].isdigit()]
+    if len(found) != 1:
+        raise MerError(f"protocol = official: clip {clip_id} of {dataset_of(subject)} is in {len(found)} test parts of "
+                       "its release; expected one. DFEW brings such parts; with other releases use loso or kfold")
+    return found[0]
 
 
 def inner_subjects(train_subjects: Collection[str], n: int, seed_words: Sequence[object]) -> list[str]:

@@ -47,7 +47,7 @@ def split(plan: Plan) -> list[Fold]:
     rows = plan.entries
     return protocols.split(plan.params.protocol, [e.clip.clip_id for e in rows], [e.label for e in rows],
                            [e.subject for e in rows], plan.params.datasets, k=plan.params.kfold.k,
-                           seed=plan.params.kfold.seed)
+                           seed=plan.params.kfold.seed, flags=[e.clip.flags for e in rows])
 
 
 def folder(plan: Plan, seed: int, fold: Fold) -> Path:

@@ -120,6 +120,16 @@ def test_predefined_folds_test_every_clip_once():
     assert all(not set(fold.train) & set(fold.test) for fold in folds)
 
 
+def test_official_folds_are_those_of_the_flags():
+    ids, labels, subjects = clips({"dfew/x": [0, 1, 1, 0]})
+    flags = ["subject_unknown;test1", "subject_unknown;test2", "test1", "test3;fps_nominal"]
+    folds = protocols.split("official", ids, labels, subjects, ["dfew"], flags=flags)
+    assert [(fold.name, fold.test.tolist()) for fold in folds] == [("test1", [0, 2]), ("test2", [1]), ("test3", [3])]
+    for lost in ("subject_unknown", "test", "test1;test2"):
+        with pytest.raises(MerError, match=rf"clip {ids[3]} of dfew is in \d test parts.*use loso or kfold"):
+            protocols.split("official", ids, labels, subjects, ["dfew"], flags=[*flags[:3], lost])
+
+
 def test_unknown_protocol_is_named():
     with pytest.raises(MerError, match="'lopo'"):
         protocols.split("lopo", *clips(PEOPLE), ["casme2"])
