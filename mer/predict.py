@@ -1,0 +1,61 @@
+"""`python -m mer.predict CLIP`: apply a finished experiment to a clip of your own, a video or a folder of frames.
+
+The clip goes the pipeline's own way: dlib's landmarks, one alignment, the centre crop, the frames that are sampled in
+tests, the model's task. What comes out are scores of a softmax, not calibrated probabilities. A fold's network may be
+applied to anyone for a look, but measures nothing on a subject that it was trained on.
+"""
+
+import argparse
+from pathlib import Path
+
+from mer import finished, store
+from mer.errors import main
+
+
+def table(judged) -> str:
+    """The scores (an `apply.Judged`) as text."""
+    from mer import apply
+
+    width = max(map(len, ("class", *judged.run.classes)))
+    one = len(judged.networks) == 1
+    head = "" if one else f" {'sd':>7} {'lowest':>7} {'highest':>7}  preferred by"
+    lines = [f"{'class':<{width}} {'score':>7}{head}"]
+    for name, mean, sd, low, high, count in apply.rows(judged):
+        spread = "" if one else f" {sd:7.4f} {low:7.4f} {high:7.4f}  {count} of {len(judged.networks)}"
+        lines.append(f"{name:<{width}} {mean:7.4f}{spread}")
+    return "\n".join(lines)
+
+
+def run() -> None:
+    parser = argparse.ArgumentParser(prog="python -m mer.predict", description=__doc__.splitlines()[0])
+    parser.add_argument("clip", type=Path, help="a video, or a folder of frames with numbers in their names")
+    parser.add_argument("--run", default=".", metavar="DIR", help="project, its data folder, or an export (default .)")
+    parser.add_argument("--fold", default="all", help="one fold's network, e.g. casme2/sub01, or all: the mean")
+    parser.add_argument("--seed", type=int, help="the networks of one seed (default: of all)")
+    for name in ("onset", "apex", "offset"):
+        parser.add_argument(f"--{name}", type=int, metavar="FRAME", help="frame number (a video's first frame is 1)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the page (default predict/<clip>)")
+    asked = parser.parse_args()
+    experiment = finished.open_run(asked.run)
+    networks = finished.choose(experiment, asked.fold, asked.seed)
+    from mer import apply, footage  # slow to import: after the check
+    from mer.reporting import clip_page
+
+    film = footage.footage(asked.clip)
+    clip = footage.annotate(film, asked.onset, asked.apex, asked.offset)
+    judged = apply.judge(experiment, networks, film, clip)
+
+    out = asked.out or Path("predict") / clip.clip_id
+    if not out.is_dir() or not any(out.iterdir()):  # a folder of its own: its face must not get into Git by accident
+        store.write_text(out / ".gitignore", "*\n")
+    store.write_csv(out / "scores.csv", ["seed", "fold", *experiment.classes],
+                    [[n.seed, n.fold, *map(float, p)] for n, p in zip(networks, judged.p, strict=True)])
+    store.write_text(out / "index.html", clip_page.build(judged))
+    which = networks[0].name if len(networks) == 1 else f"mean of {len(networks)} networks"
+    print(f"{asked.clip}: {which}\n{apply.trained_on(experiment)}\n")
+    print(table(judged))
+    print("\n".join(["", apply.NOT_CALIBRATED, apply.NOT_TO_MEASURE, *judged.notes, f"written: {out / 'index.html'}"]))
+
+
+if __name__ == "__main__":
+    main(run)
