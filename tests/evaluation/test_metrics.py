@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
 from mer.evaluation import metrics
 
@@ -62,6 +62,31 @@ def test_pooled_uf1_is_not_the_mean_over_folds():
     _, folds = metrics.confusion_by(np.array(["a", "a", "a", "b"]), labels, predicted, 2)
     assert metrics.uf1(folds.sum(axis=0)) == pytest.approx(11 / 15)
     assert metrics.uf1(folds).mean() == pytest.approx(0.45)
+
+
+def test_pooled_uar_is_not_the_mean_over_folds_and_an_empty_fold_adds_nothing():
+    """By hand: fold 1 holds 0, 0, 1 -> 0, 0, 0; fold 2 holds 1, 1 -> 1, 0; fold 3 holds nothing.
+
+    Pooled: recalls 2/2 and 1/3, UAR 2/3; F1_0 = 4/6, F1_1 = 2/4, UF1 = 7/12. Fold by fold: UAR (1 + 0)/2 and
+    (0 + 1/2)/2, mean 3/8; UF1 (4/5 + 0)/2 and (0 + 2/3)/2, mean 11/30; with the empty fold's zeros 1/4 and 11/45.
+    """
+    folds = np.array([[[2, 0], [1, 0]], [[0, 0], [1, 1]], [[0, 0], [0, 0]]])
+    for n in (2, 3):
+        assert metrics.uar(folds[:n].sum(axis=0)) == pytest.approx(2 / 3)
+        assert metrics.uf1(folds[:n].sum(axis=0)) == pytest.approx(7 / 12)
+    assert metrics.uar(folds[:2]).mean() == pytest.approx(3 / 8) and metrics.uar(folds).mean() == pytest.approx(1 / 4)
+    assert metrics.uf1(folds[:2]).mean() == pytest.approx(11 / 30)
+    assert metrics.uf1(folds).mean() == pytest.approx(11 / 45)
+
+
+def test_absent_classes_agree_with_scikit_learn():
+    """Class 2 of five has no clip but is predicted, class 4 is never predicted, class 3 neither."""
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.choice([0, 1, 4], 60), rng.choice([0, 1, 2], 60)
+    cm, known = metrics.confusion(labels, predicted, 5), {"labels": range(5), "zero_division": 0}
+    for name, score, average in (("uf1", f1_score, "macro"), ("wf1", f1_score, "weighted"),
+                                 ("uar", recall_score, "macro"), ("war", recall_score, "weighted")):
+        assert metrics.SCORES[name](cm) == pytest.approx(score(labels, predicted, average=average, **known)), name
 
 
 def test_order_of_clips_changes_nothing():

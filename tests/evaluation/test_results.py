@@ -76,6 +76,23 @@ def test_one_subject_has_no_interval():
     assert "accuracy_low" not in found and "no interval" in results.line(found)
 
 
+def test_one_clip_of_one_subject_has_every_number_but_intervals():
+    t = table(people=1, rules=("last",)).rows(np.array([2]))
+    found = results.summarise(t, NAMES, ("last",), **SETTINGS)
+    assert found["n_clips"] == found["n_subjects"] == 1 and found["p_value"] == 1
+    assert found["accuracy"] in (0, 1) and not any(key.endswith(("_low", "_high")) for key in found)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_a_class_without_a_clip_counts_zero_and_is_shown():
+    """UF1 and UAR are over the label set: a data set that lacks a class cannot reach 1."""
+    t = table(skill=50)
+    t = t.rows(t.label != 2)
+    found = results.summarise(t, NAMES, ("last", "oracle"), **SETTINGS)
+    assert found["accuracy"] == found["war"] == found["wf1"] == 1 and found["uf1"] == found["uar"] == 2 / 3
+    assert found["clips_surprise"] == found["recall_surprise"] == 0 and found["majority"] == 0.5
+
+
 def test_auxiliary_errors_come_from_the_last_step_also_when_inner_is_the_headline():
     t = table(rules=("last", "inner"))
     found = results.summarise(t, NAMES, ("inner",), **SETTINGS)

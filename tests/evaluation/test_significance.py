@@ -144,6 +144,22 @@ def test_paired_tests_over_seeds():
     assert found.name.endswith("over seeds") and found.n == 6 and found.p == pytest.approx(2 / 64) and found.effect == 1
 
 
+def test_order_of_rows_changes_no_paired_test():
+    people = np.repeat([f"s{i:02d}" for i in range(15)], 4)
+    rng = np.random.default_rng(5)
+    a, b = (predictions.concat([table(rng.random(60) < skill, people, seed=k) for k in range(3)])
+            for skill in (0.8, 0.5))
+    mixed = [t.rows(rng.permutation(len(t))) for t in (a, b)]
+    assert significance.paired(*mixed, n=500) == significance.paired(a, b, n=500)
+
+
+def test_one_subject_proves_nothing():
+    """With one subject both signs are equally extreme: p = 1 over subjects, however large the difference."""
+    mcnemar, permutation, wilcoxon = significance.paired(table([True] * 9, ["s1"] * 9), table([False] * 9, ["s1"] * 9))
+    assert permutation.p == wilcoxon.p == 1 and permutation.effect == 1 and permutation.n == wilcoxon.n == 1
+    assert mcnemar.p == 2 / 2**9, "which takes the nine clips for nine people"
+
+
 def test_paired_tests_need_the_same_clips():
     a = table([True] * 4, ["s1", "s1", "s2", "s2"])
     with pytest.raises(MerError, match="clip c3 of a/s2 with label 0 is in one only"):
