@@ -16,7 +16,7 @@ from mer.footage import DATASET, Footage
 from mer.labels import align, faces, flow, records, sampling
 from mer.models.ma2mi_config import latent_shape
 from mer.reporting import pictures
-from mer.reporting.page import _protocol
+from mer.reporting.page import protocol
 from mer.reporting.plots import is_synthetic
 from mer.training import engine, folds
 from mer.training.batches import Entry
@@ -59,7 +59,7 @@ def store_clip(p, film: Footage, clip: Clip, data: Path) -> tuple[dict, dict]:
         MerError: no face in any frame, or a damaged frame.
     """
     cv2.setNumThreads(1)  # as in the stages
-    detect, predict = faces._dlib(str(faces.predictor_path(p.landmarks.model_path)))
+    detect, predict = faces.dlib_models(str(faces.predictor_path(p.landmarks.model_path)))
     count = sum(clip.first <= number <= clip.last for number in film.numbers)
     try:
         seen = parallel.progress(film.read(clip), total=count, desc="landmarks", unit="frame")
@@ -177,7 +177,7 @@ def trained_on(run: finished.Run) -> str:
     marked = ". SYNTHETIC faces: says nothing about real ones" if is_synthetic(about["datasets"]) else ""
     marked += ". CONTROL: the training labels were shuffled" if about.get("shuffle_labels") else ""
     return (f"{about['model'].upper()} trained on {' + '.join(about['datasets'])}{before}; {len(run.classes)} classes, "
-            f"{about['clips']} clips of {len(about['subjects'])} subjects; {_protocol(about['protocol'])}; after the "
+            f"{about['clips']} clips of {len(about['subjects'])} subjects; {protocol(about['protocol'])}; after the "
             f"last step; profile {about['profile']}{marked}.")
 
 

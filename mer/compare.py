@@ -35,8 +35,8 @@ def read(letter: str, name: str) -> Experiment:
             store.write_text(root / path, source.text(path))
         try:
             with contextlib.chdir(root):
-                finished._refuse_changes()
-                numbers, raw = store.read_json(FILES[1]), params._read_yaml(Path(FILES[0]))
+                finished.refuse_changes()
+                numbers, raw = store.read_json(FILES[1]), params.read_yaml(Path(FILES[0]))
                 table = predictions.read(FILES[2])
         except MerError as error:
             raise MerError(f"{name}: {error}") from None

@@ -12,11 +12,9 @@ from pathlib import Path
 from mer import finished, store
 from mer.errors import MerError, main
 from mer.evaluation.protocols import dataset_of
+from mer.reporting import page
 
 SCORES = (("accuracy", "accuracy"), ("uf1", "UF1"), ("uar", "UAR"), ("wf1", "weighted F1"))
-PROTOCOLS = {"loso": "leave one subject out", "composite": "composite of datasets, leave one subject out (MEGC2019)",
-             "cross_dataset": "trained on all datasets but the last, tested on the last",
-             "kfold": "subject-independent k-fold"}
 
 
 def write(run: finished.Run, networks: tuple[finished.Network, ...], out: Path) -> list[Path]:
@@ -91,7 +89,7 @@ def card(run: finished.Run, networks: tuple[finished.Network, ...], config: dict
         f"- data: {_list(about['datasets'])}, {about['clips']} clips of {len(about['subjects'])} subjects",
         f"- pretraining: {_list(about['pretrained_on']) or 'none'}",
         f"- label set {about['classes']}, classes in the order of the outputs: {_list(run.classes)}",
-        f"- protocol: {about['protocol']} ({PROTOCOLS.get(about['protocol'], about['protocol'])})",
+        f"- protocol: {about['protocol']} ({page.protocol(about['protocol'])})",
         "- selection rule: the network after the last training step; none was chosen on the subjects it is tested on",
         f"- code: commit {config['commit']} (at the time of the export)", "",
         "## Who was held out", "",

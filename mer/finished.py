@@ -74,7 +74,7 @@ def open_run(path: str | Path) -> Run:
                        "by --run")
     with contextlib.chdir(root):  # one's own datasets are looked up below the project's root
         p = params.load()
-        _refuse_changes()
+        refuse_changes()
     about = store.read_json(data / "folds/summary.json")
     for key in SAME:
         now = getattr(p, key)
@@ -162,7 +162,7 @@ def _exported(path: Path) -> Run:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise MerError(f"{path / CONFIG}: not an export of this version of mer; expected format {FORMAT}")
     try:
-        p = params._build(params.Params, config["params"], "")
+        p = params.build(params.Params, config["params"], "")
     except MerError as error:
         raise MerError(f"{path / CONFIG}: {str(error).removeprefix('params.yaml: ')}; made by another version of mer"
                        ) from None
@@ -178,14 +178,14 @@ def _network(path: Path) -> Network:
                    int((last.predicted == last.label).sum()), path.with_name("model.pt"))
 
 
-def _refuse_changes() -> None:
+def refuse_changes() -> None:
     """Stop when a parameter that a clip's way to the network depends on differs from the one in dvc.lock.
 
     Another alignment or sampling than in training would go unnoticed and give other scores.
     """
     if not Path("dvc.lock").is_file():
         return
-    now, stages = params._read_yaml(Path("params.yaml")), params._read_yaml(Path("dvc.lock"))["stages"]
+    now, stages = params.read_yaml(Path("params.yaml")), params.read_yaml(Path("dvc.lock"))["stages"]
     for name, stage in stages.items():
         if name.split("@")[0] not in ("landmarks", "align", "train"):
             continue

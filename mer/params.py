@@ -183,7 +183,7 @@ def load(path: str | Path = "params.yaml") -> Params:
     Raises:
         MerError: one line that names the key, the value found and what was expected.
     """
-    raw = _read_yaml(Path(path))
+    raw = read_yaml(Path(path))
     profiles = raw.pop("profiles", None)
     model, name = raw.get("model"), raw.get("profile")
     if model not in CONFIGS:
@@ -201,7 +201,7 @@ def load(path: str | Path = "params.yaml") -> Params:
         found = name if name in profiles[each] else "paper"  # not every model has a profile `released`
         own = {key: value for key, value in profiles[each][found].items() if key == each or key.startswith("lambda_")}
         filled |= _fill({key: raw.get(key) for key in own}, own, f"profiles.{each}.{found}")
-    params = _build(Params, _shared(filled), "")
+    params = build(Params, _shared(filled), "")
     _check_sense(params)
     return params
 
@@ -235,7 +235,7 @@ def _loader(path: Path | str) -> type:
     return Loader
 
 
-def _read_yaml(path: Path) -> dict:
+def read_yaml(path: Path) -> dict:
     import yaml
 
     try:
@@ -264,7 +264,7 @@ def _fill(section: dict, defaults: dict, where: str) -> dict:
     return filled
 
 
-def _build(kind: type, values: object, where: str):
+def build(kind: type, values: object, where: str):
     """An instance of the dataclass `kind` from a mapping, every key present, none unknown, each of its type."""
     if not isinstance(values, dict):
         raise MerError(f"params.yaml: {where[:-1]} = {values!r}; expected a section with keys")
@@ -279,7 +279,7 @@ def _build(kind: type, values: object, where: str):
             wanted = _expected(hints[name], f.metadata)
             raise MerError(f"params.yaml: key `{where}{name}` is missing; expected {wanted}")
         if dataclasses.is_dataclass(hints[name]):
-            built[name] = _build(hints[name], values[name], f"{where}{name}.")
+            built[name] = build(hints[name], values[name], f"{where}{name}.")
         else:
             built[name] = _value(values[name], hints[name], f.metadata, f"{where}{name}")
     try:

@@ -44,7 +44,7 @@ def predictor_path(model_path: str | None = None) -> Path:
 
 
 @functools.cache
-def _dlib(path: str) -> tuple[Callable, Callable]:
+def dlib_models(path: str) -> tuple[Callable, Callable]:
     """(detect, predict) on gray images; the predictor (100 MB) is read once per process."""
     try:
         predictor = dlib.shape_predictor(path)
@@ -115,7 +115,7 @@ def label_frames(frames: Iterable[tuple[int, np.ndarray]], detect: Callable, pre
 def landmark_clip(clip: Clip, *, raw_root: str, model_path: str, upsample_retry: int) -> Record:
     """`label_frames` of a clip on disk, or the reason why it is excluded. One work item, run in a worker process."""
     cv2.setNumThreads(1)
-    detect, predict = _dlib(model_path)
+    detect, predict = dlib_models(model_path)
     return guarded(lambda: label_frames(images.frames(raw_root, clip), detect, predict, upsample_retry))
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from mer.reporting import pictures, plots
-from mer.reporting.fdp_drawings import _line, _score_axes
+from mer.reporting.fdp_drawings import k_line, score_axes
 from mer.reporting.ma2mi_drawings import overlay
-from mer.reporting.mol_drawings import _wheel, flow_colours
+from mer.reporting.mol_drawings import flow_colours, wheel
 
 ACROSS = 4  # frames side by side, which a phone still shows
 FAINT = 0.15  # pixels of motion below which a flow is all but transparent
@@ -102,7 +102,7 @@ def _flow(judged, path: Path) -> Path:
             ax.imshow(judged.frames[first], **pictures.GRAY)
             ax.imshow(_tinted(flows[k], longest))
             ax.set_title(f"{word} {first}-{first + 1}", fontsize=7, pad=2)
-    _wheel(axes[0], longest)
+    wheel(axes[0], longest)
     error, zero = (float(np.hypot(*d.transpose(1, 0, 2, 3)).mean()) for d in (guess - label, label))
     plots.save(fig, path, title, "Over each sampled frame the motion to the next one, hue its direction, depth of "
                f"colour its length, full colour {longest:.2f} pixels of the crop; first by TV-L1, then by the network, "
@@ -142,10 +142,10 @@ def _ranks(judged, path: Path) -> Path:
     fig = plots.figure(2.3, title, False)
     ax = fig.subplots()
     ax.plot(k, values, color=plots.MAIN, linewidth=1.8, marker="o", markersize=3.5, label="this clip")
-    _score_axes(ax, k, slope)
+    score_axes(ax, k, slope)
     ax.legend(fontsize=7, frameon=False, labelcolor=plots.INK)
     plots.save(fig, path, title, f"Rank score of each sampled frame: {', '.join(f'{v:.2f}' for v in values)}; the "
-               f"wanted line is {_line(slope)}. Scores that rise say that the network sees the order of the frames.",
+               f"wanted line is {k_line(slope)}. Scores that rise say that the network sees the order of the frames.",
                False)
     return path
 

@@ -5,29 +5,24 @@ Self-contained; the clothes are those of reports/index.html.
 
 import base64
 import tempfile
-from html import escape
-from importlib import resources
 from pathlib import Path
 
 from mer.apply import NOT_CALIBRATED, NOT_TO_MEASURE, Judged, rows, trained_on
 from mer.reporting import clip_drawings, html
-from mer.reporting.page import _badges
+from mer.reporting.page import badges
 
 MODELS = {"mol": "Landmarks and flow", "fdp": "Dynamic image and rank scores", "ma2mi": "Where the network looks"}
+FOOTER = ("Made by mer.predict of the mer pipeline, on this machine; the page holds a face: pass it on only as its "
+          "owner allows. Expressions are labels of a dataset, not proof of what a person feels.")
 FRAMES = 300  # of the moving picture at most: a longer clip would make the page too heavy
 
 
 def build(judged: Judged) -> str:
     """The page as text."""
     title = f"{judged.clip.clip_id}: {judged.run.about['model'].upper()}"
-    css = resources.files("mer.reporting").joinpath("page.css").read_text(encoding="utf-8")
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
-            f'<link rel="icon" href="data:,">\n<style>\n{css}</style>\n</head>\n<body>\n'
-            f'<a class="skip" href="#main">Skip to the scores</a>\n<header>'
-            f'<p class="over">a clip seen by {escape(judged.run.title)}</p><h1>{escape(judged.clip.clip_id)}</h1>'
-            f"{_badges(judged.run.about)}{html.paragraph(_lede(judged), 'lede')}</header>\n<main id=\"main\">\n"
-            f"{_sections(judged)}\n</main>\n<footer>{escape(_footer())}</footer>\n</body>\n</html>\n")
+    head = badges(judged.run.about) + html.paragraph(_lede(judged), "lede")
+    return html.document(title, over=f"a clip seen by {judged.run.title}", heading=judged.clip.clip_id, head=head,
+                         main=_sections(judged), footer=FOOTER, skip="the scores")
 
 
 def _lede(judged: Judged) -> str:
@@ -71,8 +66,3 @@ def _film(judged: Judged) -> str:
     told = f"{len(judged.film)} frames from onset to offset, {1000 // clip_drawings.SLOWER} a second"
     return (f'<details><summary>Moving picture: {told}</summary><img src="data:image/gif;base64,{data}" '
             f'width="{side}" height="{side}" alt="The face in the centre crop, {told}, over and over"></details>')
-
-
-def _footer() -> str:
-    return ("Made by mer.predict of the mer pipeline, on this machine; the page holds a face: pass it on only as its "
-            "owner allows. Expressions are labels of a dataset, not proof of what a person feels.")

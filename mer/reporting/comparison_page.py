@@ -2,7 +2,6 @@
 
 import tempfile
 from html import escape
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +18,11 @@ def build(c: Comparison) -> str:
     """The page as text."""
     first, *_ = c.experiments
     title = f"{', '.join(one.experiment.label for one in c.against)} against {first.label}"
-    css = resources.files("mer.reporting").joinpath("page.css").read_text(encoding="utf-8")
     badges = "".join(f'<span class="badge">{escape(words)}</span>' for words in _badges(c))
     ledes = "".join(html.paragraph(_lede(c, one), "lede") for one in c.against)
     parts = "".join((_about(c), _parameters(c), _scores(c), _tests(c), _pictures(c)))
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
-            f'<link rel="icon" href="data:,">\n<style>\n{css}</style>\n</head>\n<body>\n'
-            f'<a class="skip" href="#main">Skip to the comparison</a>\n<header>'
-            f'<p class="over">finished experiments, compared</p>'
-            f'<h1>{escape(title)}</h1>{badges}{ledes}</header>\n<main id="main">\n{parts}\n</main>\n'
-            f"<footer>{escape(FOOTER)}</footer>\n</body>\n</html>\n")
+    return html.document(title, over="finished experiments, compared", heading=title, skip="the comparison",
+                         head=badges + ledes, main=parts, footer=FOOTER)
 
 
 def _badges(c: Comparison) -> list[str]:

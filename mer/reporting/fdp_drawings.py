@@ -41,13 +41,13 @@ def rank_scores(t: Predictions, data: Path, folder: Path, slope: float, syntheti
     ax.fill_between(k, low, high, color=plots.MAIN, alpha=0.18, linewidth=0, label="80 % of the clips")
     ax.plot(k, mean, color=plots.MAIN, linewidth=1.8, marker="o", markersize=3.5, label="mean")
     ax.set_title(f"mean rank correlation with time {correlation:.2f}")
-    _score_axes(ax, k, slope)
+    score_axes(ax, k, slope)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False,
                labelcolor=plots.INK)
     told = ", ".join(f"{value:.2f}" for value in mean)
     plots.save(fig, folder / "rank_scores.png", title,
                f"Rank score of each sampled frame, k = 0 to {k[-1]}, {len(values)} clips of subjects that the network "
-               f"has not seen: mean {told}; the wanted line is {_line(slope)}. Mean rank correlation of a clip's "
+               f"has not seen: mean {told}; the wanted line is {k_line(slope)}. Mean rank correlation of a clip's "
                f"scores with time {correlation:.2f} (1: always rising, 0: no order).", synthetic)
 
 
@@ -74,21 +74,23 @@ def _draw_clip(onset: np.ndarray, made: dict[str, np.ndarray], row: Predictions,
     if scores is not None:
         k, ax = np.arange(len(scores)), axes["s"]
         ax.plot(k, scores, color=plots.MAIN, linewidth=1.8, marker="o", markersize=3.5, label="this clip")
-        _score_axes(ax, k, slope)
+        score_axes(ax, k, slope)
         ax.legend(fontsize=7, frameon=False, labelcolor=plots.INK)
         words.append(f"rank correlation of the scores with time {row.aux['rank_correlation'][0]:.2f}")
     fig.supxlabel("\n".join(words), fontsize=7.5, color=plots.MUTED)
-    ordered = "" if scores is None else f"; below, the rank score of each sampled frame beside {_line(slope)}"
+    ordered = "" if scores is None else f"; below, the rank score of each sampled frame beside {k_line(slope)}"
     plots.save(fig, path, title, "Onset frame in the centre crop, the dynamic image of the sampled frames, the one "
                f"that the network constructs, and their absolute difference{ordered}: {'; '.join(words)}.", synthetic)
 
 
-def _score_axes(ax, k: np.ndarray, slope: float) -> None:
-    ax.plot(k, slope * k, color=plots.WARM, linestyle="--", linewidth=1.2, label=_line(slope))
+def score_axes(ax, k: np.ndarray, slope: float) -> None:
+    """Axes of rank scores over the sampled frames k, with the wanted line K(k) = slope k."""
+    ax.plot(k, slope * k, color=plots.WARM, linestyle="--", linewidth=1.2, label=k_line(slope))
     ax.set(xlabel="sampled frame k", ylabel="rank score S(F$_k$)", xticks=k)
     ax.grid(color=plots.GRID, linewidth=0.6)
     plots.style(ax)
 
 
-def _line(slope: float) -> str:
+def k_line(slope: float) -> str:
+    """The wanted line in words."""
     return "K(k) = k" if slope == 1 else f"K(k) = {slope:g} k"

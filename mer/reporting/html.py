@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterable
 from html import escape
+from importlib import resources
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +15,22 @@ from mer.reporting.formats import Table
 HEAVY = 400_000  # bytes above which a PNG goes into the page as JPEG
 WIDEST = 1400  # pixels
 NUMBER = re.compile(r"[-+±\d.,%e ]+")
+
+
+def document(title: str, *, over: str, heading: str, head: str, main: str, footer: str, skip: str) -> str:
+    """A whole self-contained page.
+
+    Args:
+        over: the small line above the heading; skip: where the first link leads, for those who read by keyboard.
+        head, main: HTML below the heading, and of the body; all else is text.
+    """
+    css = resources.files("mer.reporting").joinpath("page.css").read_text(encoding="utf-8")
+    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
+            f'<link rel="icon" href="data:,">\n<style>\n{css}</style>\n</head>\n<body>\n'
+            f'<a class="skip" href="#main">Skip to {escape(skip)}</a>\n<header><p class="over">{escape(over)}</p>'
+            f'<h1>{escape(heading)}</h1>{head}</header>\n<main id="main">\n{main}\n</main>\n'
+            f"<footer>{escape(footer)}</footer>\n</body>\n</html>\n")
 
 
 def section(anchor: str, title: str, *parts: str) -> str:

@@ -109,7 +109,7 @@ def _draw_clip(seen: Seen, row: Predictions, rank: str, by: str, path: Path, syn
         axes[1, 1].set_title("estimated flow")
         axes[1, 2].imshow(warp(seen.second, seen.estimate), **pictures.GRAY)
         axes[1, 2].set_title("k+1 warped to k")
-        _wheel(axes[1, 0], longest)
+        wheel(axes[1, 0], longest)
         words.append(f"end-point error {row.aux['epe'][0]:.3f} px (zero flow {row.aux['epe_zero'][0]:.3f} px)")
     if seen.points is not None:
         words.append(f"landmark error {100 * row.aux['nme'][0]:.1f} % of the inter-ocular distance "
@@ -123,7 +123,7 @@ def _draw_clip(seen: Seen, row: Predictions, rank: str, by: str, path: Path, syn
                f"{flow}: {told}.", synthetic)
 
 
-def _wheel(ax, longest: float) -> None:
+def wheel(ax, longest: float) -> None:
     """The legend of the flow colours: a disc whose rim is `longest` pixels."""
     side = np.linspace(-1, 1, 81)
     field = np.stack(np.meshgrid(side, side)) * longest

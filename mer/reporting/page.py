@@ -4,8 +4,6 @@ It is a function of files that other stages wrote, and holds no time, host or co
 """
 
 import re
-from html import escape
-from importlib import resources
 from pathlib import Path
 
 from mer import store
@@ -13,6 +11,9 @@ from mer.reporting import html, sections
 from mer.reporting.formats import Table
 from mer.reporting.plots import is_synthetic
 from mer.reporting.sections import RULES
+
+FOOTER = ("Made by the mer pipeline (dvc repro). Probabilities of these networks are not calibrated; expressions are "
+          "labels of a dataset, not proof of what a person feels.")
 
 
 def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> str:
@@ -36,25 +37,21 @@ def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> s
              sections.releases(reports, parameters), sections.labels(reports), sections.settings(parameters, reports)]
     links = re.findall(r'<h2 id="([^"]+)-h">(.*?)</h2>', "".join(parts))
     nav = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in links)
-    css = resources.files("mer.reporting").joinpath("page.css").read_text(encoding="utf-8")
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
-            f'<link rel="icon" href="data:,">\n<style>\n{css}</style>\n</head>\n<body>\n'
-            f'<a class="skip" href="#main">Skip to the results</a>\n<header>'
-            f'<p class="over">micro-expression recognition, {escape(_protocol(run["protocol"]))}</p>'
-            f"<h1>{escape(title)}</h1>{_badges(run)}{html.paragraph(_lede(m, run), 'lede')}"
-            f'<nav aria-label="Contents"><ul>{nav}</ul></nav></header>\n<main id="main">\n'
-            f'{"".join(parts)}\n</main>\n'
-            f"<footer>{_footer()}</footer>\n</body>\n</html>\n")
+    return html.document(
+        title, over=f"micro-expression recognition, {protocol(run['protocol'])}", heading=title, skip="the results",
+        head=f"{badges(run)}{html.paragraph(_lede(m, run), 'lede')}<nav aria-label=\"Contents\"><ul>{nav}</ul></nav>",
+        main="".join(parts), footer=FOOTER)
 
 
-def _protocol(name: str) -> str:
+def protocol(name: str) -> str:
+    """The protocol in words."""
     return {"loso": "leave one subject out", "composite": "composite of datasets, leave one subject out",
             "cross_dataset": "trained on one dataset, tested on another",
-            "kfold": "subject-independent k-fold"}.get(name, name)
+            "kfold": "subject-independent k-fold", "official": "the release's own folds"}.get(name, name)
 
 
-def _badges(run: dict) -> str:
+def badges(run: dict) -> str:
+    """What a reader must know first of a run (data/folds/summary.json): synthetic faces, shuffled labels."""
     words = []
     if is_synthetic(run["datasets"]):
         words.append("Synthetic faces: says nothing about real ones")
@@ -70,8 +67,3 @@ def _lede(m: dict, run: dict) -> str:
             f"always naming the largest class {100 * m['majority']:.1f} %; with the labels shuffled within subjects "
             f"the same predictions do as well with probability p = {m['p_value']:.2g}. "
             f"Reported {RULES[run['selection'][0]]}.")
-
-
-def _footer() -> str:
-    return escape("Made by the mer pipeline (dvc repro). Probabilities of these networks are not calibrated; "
-                  "expressions are labels of a dataset, not proof of what a person feels.")

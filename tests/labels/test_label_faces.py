@@ -95,11 +95,11 @@ def test_a_wrong_model_path_or_file_is_told(tmp_path):
     (tmp_path / "broken.dat").write_bytes(b"no model")
     assert faces.predictor_path(str(tmp_path / "broken.dat")).name == "broken.dat"
     with pytest.raises(MerError, match="broken.dat: dlib cannot load it"):
-        faces._dlib(str(tmp_path / "broken.dat"))
+        faces.dlib_models(str(tmp_path / "broken.dat"))
 
 
 def test_a_five_point_predictor_is_refused():
     five = faces.predictor_path().with_name("shape_predictor_5_face_landmarks.dat")
-    _, predict = faces._dlib(str(five))
+    _, predict = faces.dlib_models(str(five))
     with pytest.raises(MerError, match="predicts 5 points; expected 68"):
         predict(np.zeros((100, 100), np.uint8), BOX)

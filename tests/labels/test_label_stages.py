@@ -41,7 +41,8 @@ def release(tmp_path, monkeypatch):
     """Three good clips of two subjects, and five that must be excluded; the working directory is its project."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setattr(faces, "_dlib", lambda path: (detect, lambda image, box: face_points().astype(np.float32)))
+    predict = face_points().astype(np.float32)
+    monkeypatch.setattr(faces, "dlib_models", lambda path: (detect, lambda image, box: predict))
     root = tmp_path / "data/raw/own"
     moving = [shifted(texture((200, 200)), 0.6 * k, 0) for k in range(6)]
     clips = [clip_row(name, f"own/{name[:3]}", last=last) for name, last in (("s01_a", 6), ("s01_b", 3), ("s02_a", 6))]
