@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from pipeline import SMALL, commit, dvc, finished, write_params
+from pipeline import SMALL, commit, dvc, finished, run, write_params
 
 from mer.reporting import tables
 
@@ -40,6 +40,7 @@ def test_the_row_trains_from_the_command_line(project, own):
     words = []
     for key, value in own.items():
         words += ["-S", f"{key}={json.dumps(value)}"]
+    assert run(project, "git", "checkout", "--quiet", "params.yaml").code == 0
     done = dvc(project, "exp", "run", *words)
     assert done.code == 0, done.tail()
     numbers = json.loads((project / "reports/metrics.json").read_text())
