@@ -220,7 +220,7 @@ def _loader(path: Path | str) -> type:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """PyYAML reads YAML 1.1, where 1e-05 (as DVC writes it) is a string; this takes YAML 1.2's floats."""
+        """PyYAML reads YAML 1.1, where 1e-05 is a string and off is false; this takes YAML 1.2's, as DVC writes them."""
 
         def construct_mapping(self, node, deep=False):
             keys = [self.construct_object(key) for key, _ in node.value]
@@ -232,6 +232,9 @@ def _loader(path: Path | str) -> type:
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(
         r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
         list("-+0123456789."))
+    for letter in "yYnNoO":  # of yes, no, on, off
+        Loader.yaml_implicit_resolvers[letter] = [
+            (tag, rule) for tag, rule in Loader.yaml_implicit_resolvers[letter] if tag != "tag:yaml.org,2002:bool"]
     return Loader
 
 

@@ -83,6 +83,17 @@ def test_every_error_names_key_value_and_expectation(tmp_path, values, message):
     assert "\n" not in str(error.value)
 
 
+def test_words_and_numbers_are_read_as_dvc_writes_them(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    for before, after in (("ccc: paper", "ccc: off"), ("lr: null", "lr: 1e-05"),
+                          ("shuffle_labels: false", "shuffle_labels: true")):
+        assert before in text
+        text = text.replace(before, after)
+    (tmp_path / "params.yaml").write_text(text)
+    p = params.load(tmp_path / "params.yaml")
+    assert p.mol.ccc == "off" and p.lr == 1e-5 and p.shuffle_labels is True
+
+
 def test_a_missing_key_and_a_doubled_key_are_told(tmp_path):
     text = (ROOT / "params.yaml").read_text()
     path = tmp_path / "params.yaml"
