@@ -220,7 +220,7 @@ def _loader(path: Path | str) -> type:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """PyYAML reads YAML 1.1, where 1e-05 is a string and off is false; this takes YAML 1.2's, as DVC writes them."""
+        """PyYAML reads YAML 1.1, where 1e-05 is a string and off is false; DVC writes YAML 1.2, which this takes."""
 
         def construct_mapping(self, node, deep=False):
             keys = [self.construct_object(key) for key, _ in node.value]
