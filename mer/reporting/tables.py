@@ -3,9 +3,10 @@
 `papers/<model>.yaml` holds every table: its columns (a metric and the parameters of the experiment it is measured in),
 the published rows, and for the rows of the paper's own method the parameters that reproduce them (`own`). The
 experiment of a cell is: the file's `defaults`, then the table's `base`, the group's, the column's and the row's own
-parameters, each overriding the one before. A run fills a cell when all of these parameters are the run's; a value
-`{any: [a, b]}` accepts each of these. A column with `mean_of: [0, 2]` is the mean of these columns. A table of kind
-`rank_sum` (FDP's Tables 12 and 13) is recomputed from the published numbers of others, see rank_sums.py.
+parameters, each overriding the one before, null taking a demand back. A run fills a cell when all of these parameters
+are the run's; `{any: [a, b]}` accepts each of these, `{not: a}` all but a. A column with `mean_of: [0, 2]` is the mean
+of these columns. A table of kind `rank_sum` (FDP's Tables 12 and 13) is recomputed from the published numbers of
+others, see rank_sums.py.
 """
 
 from dataclasses import dataclass
@@ -47,13 +48,19 @@ def experiment(book: dict, spec: dict, group: dict, column: dict, row: dict) -> 
         return None
     parts = (book["defaults"], spec.get("base", {}), group.get("experiment", {}), column.get("experiment", {}),
              row["own"])
-    return {key: value for part in parts for key, value in part.items()}
+    merged = {key: value for part in parts for key, value in part.items()}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def differing(wanted: dict[str, object], parameters: dict[str, object]) -> list[str]:
+    """The keys of `wanted` whose value in the flat `parameters` is not the wanted one. A missing knob differs."""
+    ordered = wanted.get("protocol") == "cross_dataset"  # there the last dataset is the tested one
+    return [key for key, value in wanted.items() if not _same(value, parameters.get(key), ordered)]
 
 
 def matches(wanted: dict[str, object], run: Run, besides: tuple[str, ...] = ()) -> bool:
-    """Whether the run has all wanted parameters, those in `besides` left out. A knob it lacks is another value."""
-    ordered = wanted.get("protocol") == "cross_dataset"  # there the last dataset is the tested one
-    return all(_same(value, run.parameters.get(key), ordered) for key, value in wanted.items() if key not in besides)
+    """Whether the run has all wanted parameters, those in `besides` left out."""
+    return not set(differing(wanted, run.parameters)) - set(besides)
 
 
 def fill(book: dict, name: str, runs: list[Run]) -> Table:
@@ -102,6 +109,55 @@ def fill(book: dict, name: str, runs: list[Run]) -> Table:
                  (*([spec["note"]] if "note" in spec else []), *notes, *marks.notes), filled, elsewhere)
 
 
+RECORD = ("table", "group", "row", "column", "metric", "published", "ours", "low", "high", "n_clips", "n_subjects",
+          "datasets", "classes", "selection", "seeds", "profile", "synthetic", "run")
+
+
+def records(book: dict, name: str, runs: list[Run]) -> list[dict[str, object]]:
+    """Table `name` as one record a cell, keys RECORD, for programs.
+
+    `ours`, `low` and `high` (95 % interval) are on the paper's scale, with four digits more than it prints; what is
+    unknown is empty. The mean of several runs has no interval.
+    """
+    spec = book["tables"][name]
+    if spec.get("kind") == "rank_sum":
+        return []
+    columns, others, found = spec["columns"], _other_columns(book, spec, runs), []
+    for group, row in ((g, r) for g in spec["groups"] for r in g["rows"]):
+        own = [experiment(book, spec, group, column, row) for column in columns]
+        at = [_last(runs, wanted, column) for wanted, column in zip(own, columns, strict=True)]
+        cells = [(column, value, [at[j] for j in column.get("mean_of", [i])])
+                 for i, (column, value) in enumerate(zip(columns, row["values"], strict=True))]
+        cells += [(column, None, [_last(runs, experiment(book, spec, group, column, row), column, datasets)])
+                  for datasets, column in others]
+        label = ", ".join(str(row[key]) for key in spec["stub"] if key in row and key not in ("venue", "type"))
+        for column, value, taken in cells:
+            if value is not None or all(taken):
+                found.append(_record(name, group.get("title", ""), label, column, value, taken if all(taken) else []))
+    return found
+
+
+def _record(name: str, group: str, row: str, column: dict, published: object, runs: list[Run]) -> dict[str, object]:
+    def number(key: str) -> str:
+        values = [run.metrics[key] for run in runs if key in run.metrics]
+        if not values or (len(runs) > 1 and key != column["metric"]):
+            return ""
+        return f"{column['scale'] * sum(values) / len(values):.{column['digits'] + 4}f}"
+
+    def each(show) -> str:
+        return " | ".join(dict.fromkeys(str(show(run)) for run in runs))
+
+    metric = column["metric"]
+    return dict(zip(RECORD, (
+        name, group, row, column["label"], metric, "" if published is None else published, number(metric),
+        number(f"{metric}_low"), number(f"{metric}_high"), *(each(lambda run, k=k: run.metrics[k]) for k in
+                                                             ("n_clips", "n_subjects")),
+        each(lambda run: " + ".join(run.parameters["datasets"])), each(lambda run: run.parameters["classes"]),
+        each(lambda run: run.parameters["selection"][0]), each(lambda run: " ".join(map(str, run.parameters["seeds"]))),
+        each(lambda run: run.parameters["profile"]), each(lambda run: is_synthetic(run.parameters["datasets"])),
+        each(lambda run: run.commit)), strict=True))
+
+
 def main_tables(tables: list[Table]) -> list[Table]:
     """Those that a page about one run shows: where it is a row, else where it would be on another dataset, else the
     paper's first table."""
@@ -116,7 +172,9 @@ def describe(run: Run, metrics: list[str]) -> str:
     words = ["SYNTHETIC faces, not the paper's data" if is_synthetic(datasets) else "", " + ".join(datasets),
              f"N = {m['n_clips']:g} clips of {m['n_subjects']:g} subjects", f"label set {p['classes']}",
              f"selection {list(p['selection'])[0]}", f"seeds {', '.join(map(str, p['seeds']))}",
-             f"profile {p['profile']}", f"autoencoder {p['ma2mi.autoencoder']}" if p["model"] == "ma2mi" else "",
+             f"profile {p['profile']}", _pretraining(p),
+             f"autoencoder {p['ma2mi.autoencoder']}" if p["model"] == "ma2mi" else "",
+             f"lambda_f {p['lambda_f']:g}, lambda_m {p['lambda_m']:g}" if p["model"] == "mol" else "",
              f"accuracy sd over seeds {100 * m['accuracy_sd']:.1f}" if "accuracy_sd" in m else "",
              "CONTROL: training labels shuffled" if p.get("shuffle_labels") else "",
              f"zero flow {m['epe_zero_flow']:.3f} px" if "epe" in metrics and "epe" in m else "",
@@ -124,6 +182,14 @@ def describe(run: Run, metrics: list[str]) -> str:
              f"commit {run.commit}" if run.commit else "",
              "in brackets the 95 % interval, subjects resampled" if f"{metrics[0]}_low" in m else ""]
     return ", ".join(word for word in words if word)
+
+
+def _pretraining(p: dict[str, object]) -> str:
+    if "pretrain.sources" not in p:
+        return ""
+    done = p["pretrain.sources"] and p["pretrain.steps"] and not (
+        p["model"] == "ma2mi" and p["ma2mi.pretraining"] == "none")
+    return f"pretrained on {' + '.join(p['pretrain.sources'])}" if done else "not pretrained"
 
 
 def flatten(parameters: dict, prefix: str = "") -> dict[str, object]:
@@ -176,11 +242,14 @@ def _other_columns(book: dict, spec: dict, runs: list[Run]) -> list[tuple[list[s
 
 
 def _same(a: object, b: object, ordered: bool = False) -> bool:
-    """Whether value b is what a table wants (a); order of tasks or datasets means nothing unless `ordered`."""
-    if isinstance(a, dict):  # {any: [...]}
+    """Whether value b is what a table wants (a); the order of names (of tasks, datasets) matters if `ordered`."""
+    if isinstance(a, dict):
+        if "not" in a:
+            return not _same(a["not"], b, ordered)
         return any(_same(value, b, ordered) for value in a["any"])
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return list(a) == list(b) if ordered else sorted(map(str, a)) == sorted(map(str, b))
+        names = all(isinstance(value, str) for value in (*a, *b))
+        return sorted(a) == sorted(b) if names and not ordered else list(a) == list(b)
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, int | float) and isinstance(b, int | float):

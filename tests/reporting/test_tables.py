@@ -28,11 +28,19 @@ def spec(short):
     pytest.skip(f"shared/spec/{short}-tables.yaml is not here")
 
 
+def full_method(short):
+    """A run's parameters as the paper's full method has them: of several values the first."""
+    def one(value):
+        if isinstance(value, dict):
+            return value["any"][0] if "any" in value else {"[]": ("dfew",), "0": 100}[str(value["not"])]
+        return tuple(value) if isinstance(value, list) else value
+
+    return {key: one(value) for key, value in BOOKS[short]["defaults"].items()} | {
+        "datasets": ("casme2",), "classes": "5", "seeds": (0,), "selection": ("last",), "profile": "demo"}
+
+
 def run(**parameters):
-    book = BOOKS["mol"]
-    whole = {**book["defaults"], "datasets": ("casme2",), "classes": "5", "seeds": (0,), "selection": ("last",),
-             "profile": "demo"}
-    return tables.Run({**whole, **parameters}, METRICS)
+    return tables.Run({**full_method("mol"), **parameters}, METRICS)
 
 
 def numbers(value):
@@ -89,24 +97,6 @@ def test_mol_4_equals_the_paper():
 
 def test_every_table_of_mol_is_there():
     assert list(BOOKS["mol"]["tables"]) == [f"mol-{i}" for i in range(4, 16)]
-
-
-def test_every_row_of_mol_is_a_setting_that_params_yaml_has_and_the_network_accepts():
-    from mer.models.mol_config import MolConfig, validate
-
-    known = tables.flatten(params_as_dict())
-    book = BOOKS["mol"]
-    for spec in book["tables"].values():
-        for group in spec["groups"]:
-            for row in group["rows"]:
-                for column in spec["columns"]:
-                    wanted = tables.experiment(book, spec, group, column, row)
-                    if wanted is None:
-                        continue
-                    assert set(wanted) <= set(known), set(wanted) - set(known)
-                    knobs = {key.split(".")[1]: tuple(v) if isinstance(v, list) else v for key, v in wanted.items()
-                             if key.startswith("mol.")}
-                    assert validate(MolConfig(**knobs, t=wanted["sampling.t"])) == []
 
 
 def params_as_dict():
@@ -261,8 +251,7 @@ def test_tables_of_fdp_and_ma2mi_are_all_there():
 
 
 def test_mean_of_both_directions_needs_both():
-    flat = {**BOOKS["fdp"]["defaults"], "protocol": "cross_dataset", "classes": "3-shared", "seeds": (0,),
-            "selection": ("last",), "profile": "demo"}
+    flat = {**full_method("fdp"), "protocol": "cross_dataset", "classes": "3-shared"}
     there = tables.Run({**flat, "datasets": ("casme2", "samm")}, {**METRICS, "war": 0.5})
     back = tables.Run({**flat, "datasets": ("samm", "casme2")}, {**METRICS, "war": 0.7})
     ours = [row.cells[9:] for row in tables.fill(BOOKS["fdp"], "fdp-8", [there]).rows if row.kind == "own"]
@@ -272,13 +261,65 @@ def test_mean_of_both_directions_needs_both():
 
 
 def test_any_of_several_values_is_taken_and_named():
-    flat = {**BOOKS["ma2mi"]["defaults"], "datasets": ("casme2",), "classes": "5", "seeds": (0,),
-            "selection": ("last",), "profile": "demo"}
+    flat = full_method("ma2mi")
     for autoencoder, filled in (("sd_vae", 2), ("conv_ae", 2), ("none", 0)):
         run = tables.Run({**flat, "ma2mi.autoencoder": autoencoder}, METRICS)
         table = tables.fill(BOOKS["ma2mi"], "ma2mi-4", [run])
         assert table.filled == filled
         assert any(f"autoencoder {autoencoder}" in note for note in table.notes) == bool(filled)
+
+
+@pytest.mark.parametrize(("changed", "filled"), [({"pretrain.sources": ()}, False), ({"pretrain.steps": 0}, False),
+                                                 ({"pretrain.sources": ("synthetic_macro",)}, True)])
+def test_a_run_without_pretraining_is_no_ma2mi(changed, filled):
+    table = tables.fill(BOOKS["ma2mi"], "ma2mi-4", [tables.Run(full_method("ma2mi") | changed, METRICS)])
+    assert bool(table.filled) == filled
+    assert any("pretrained on synthetic_macro" in note for note in table.notes) == filled
+    bare = full_method("ma2mi") | changed | {"ma2mi.pretraining": "none"}
+    baseline = tables.fill(BOOKS["ma2mi"], "ma2mi-1", [tables.Run(bare, METRICS)])
+    assert [row.cells[0] for row in baseline.rows if any(row.cells[7:])] == ["w/o (baseline)"]
+    assert any("not pretrained" in note for note in baseline.notes)
+
+
+def test_the_weight_of_a_loss_that_is_left_out_is_of_no_account():
+    flat = full_method("fdp") | {"datasets": ("samm",), "fdp.tasks": ("mer", "rank")}
+    for weight in (0.0, 100.0):
+        table = tables.fill(BOOKS["fdp"], "fdp-9", [tables.Run(flat | {"lambda_d": weight}, METRICS)])
+        assert [row.cells[0] for row in table.rows if row.cells[3]] == ["FDP w/o L_DIC"]
+    off = flat | {"fdp.tasks": ("mer", "dynamic", "rank"), "lambda_d": 0.0}
+    assert tables.fill(BOOKS["fdp"], "fdp-9", [tables.Run(off, METRICS)]).filled == 0
+
+
+def test_order_matters_in_a_list_of_numbers_and_not_of_names():
+    flat = full_method("fdp") | {"datasets": ("samm",)}
+    mixed = flat | {"fdp.tasks": ("rank", "mer", "dynamic")}
+    assert tables.fill(BOOKS["fdp"], "fdp-9", [tables.Run(mixed, METRICS)]).filled == 2
+    book = {**BOOKS["fdp"], "defaults": BOOKS["fdp"]["defaults"] | {"fdp.n_local": [3, 4, 10, 3]}}
+    for depths, filled in (((3, 4, 10, 3), 2), ((3, 3, 4, 10), 0)):
+        run = tables.Run(flat | {"fdp.n_local": depths}, METRICS)
+        assert tables.fill(book, "fdp-9", [run]).filled == filled
+
+
+def test_records_hold_what_the_cells_say_and_where_it_is_from():
+    one = replace(run(), commit="a1b2c3d mol-8-full-casme2")
+    rows = tables.records(BOOKS["mol"], "mol-8", [one])
+    table = tables.fill(BOOKS["mol"], "mol-8", [one])
+    printed = [cell for row in table.rows for cell in row.cells[1:]]
+    assert len(rows) == sum(bool(cell) for cell in printed) - 2  # ours stand beside the published
+    (accuracy,) = [row for row in rows if row["ours"] and row["metric"] == "accuracy"]
+    assert accuracy == {
+        "table": "mol-8", "group": "", "row": "MOL", "column": "Acc", "metric": "accuracy", "published": 79.23,
+        "ours": "80.000000", "low": "70.000000", "high": "90.000000", "n_clips": "144", "n_subjects": "12",
+        "datasets": "casme2", "classes": "5", "selection": "last", "seeds": "0", "profile": "demo",
+        "synthetic": "False", "run": "a1b2c3d mol-8-full-casme2"}
+    flat = full_method("fdp") | {"protocol": "cross_dataset", "classes": "3-shared"}
+    pair = [tables.Run(flat | {"datasets": order}, METRICS | {"war": war, "war_low": 0.1, "war_high": 0.9}, commit)
+            for order, war, commit in ((("casme2", "samm"), 0.5, "x"), (("samm", "casme2"), 0.7, "y"))]
+    (mean,) = [row for row in tables.records(BOOKS["fdp"], "fdp-8", pair)
+               if row["column"] == "mean WAR" and row["ours"]]
+    assert (mean["ours"], mean["low"], mean["run"]) == ("60.00000", "", "x | y")
+    synthetic = tables.records(BOOKS["mol"], "mol-4", [run(datasets=("synthetic",), classes="3")])
+    assert [row["published"] for row in synthetic if row["synthetic"] == "True"] == ["", ""]
 
 
 def test_unknown_paper():
