@@ -1,9 +1,11 @@
 """One map over work items, with a progress bar, on the cores of this machine or on a Dask cluster, and resumable.
 
 DVC deletes a stage's outputs before it runs, so what an interrupted run finished is kept outside them, in
-`.scratch/<stage>/<key>` below the project's root; the key is a hash of everything that the items depend on.
+`.scratch/<stage>/<key>` below the project's root; the key is a hash of everything that the items depend on. Experiments
+of DVC's queue share it, so a process locks the folder that it works in.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +19,8 @@ from tqdm import tqdm
 
 from mer import store
 
+_locks: dict[Path, int] = {}  # folders that this process works in -> the descriptor that holds the lock
+
 
 def progress(iterable: Iterable | None, *, total: int, desc: str, unit: str, initial: int = 0) -> tqdm:
     """The project's progress bar on stderr: done/total, elapsed<remaining, rate. Sparse when stderr is a file."""
@@ -27,11 +31,38 @@ def progress(iterable: Iterable | None, *, total: int, desc: str, unit: str, ini
 def scratch_dir(stage: str, *inputs: object) -> Path:
     """The folder where `stage` keeps finished items between runs: `.scratch/<stage>/<hash of inputs>`.
 
-    `inputs` are plain values (parameters, digests of files) that decide the items' content.
+    `inputs` are plain values (parameters, digests of files) that decide the items' content. The folder is this process'
+    own until `clear_scratch`, or its end, however it ends; who wants it meanwhile waits.
     """
     root = Path(os.environ.get("DVC_ROOT", "."))
     key = hashlib.sha256(json.dumps([store.SCHEMA, *inputs], sort_keys=True, default=str).encode()).hexdigest()[:16]
-    return root / ".scratch" / stage / key
+    folder = root / ".scratch" / stage / key
+    while folder not in _locks:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _lock(folder)
+        if lock is None:
+            print(f"{stage}: waiting for another run that makes the same", file=sys.stderr)
+            lock = _lock(folder, wait=True)
+        # whoever had it may have removed the folder, and a third made a new one: then try again
+        if lock is not None and folder.exists() and os.path.samestat(os.fstat(lock), folder.stat()):
+            _locks[folder] = lock
+        elif lock is not None:
+            os.close(lock)
+    return folder
+
+
+def _lock(folder: Path, wait: bool = False) -> int | None:
+    """A descriptor with the lock on a folder; None if another process has it, or the folder is gone."""
+    try:
+        found = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(found, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(found)
+        return None
+    return found
 
 
 def digest(*paths: str | Path) -> str:
@@ -52,11 +83,16 @@ def code(*packages: str) -> str:
 
 
 def clear_scratch(stage: str, keep: Path | None = None) -> None:
-    """Remove the scratch folders of `stage` but `keep`: called when a stage is complete (or has a new key)."""
+    """Remove the scratch folders of `stage` but `keep` and those in which another process works.
+
+    Called when a stage is complete (or has a new key).
+    """
     root = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / stage
     for folder in root.iterdir() if root.is_dir() else ():
-        if folder != keep:
+        lock = None if folder == keep else _locks.pop(folder, None) or _lock(folder)
+        if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
 
 
 def cores() -> int:

@@ -1,5 +1,8 @@
 """The map over work items: order, resume, errors from workers."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -48,11 +51,23 @@ def test_the_scratch_folder_depends_on_every_input(monkeypatch, tmp_path):
     assert one == parallel.scratch_dir("flow", {"sets": 1}, "digest")
     others = [("flow", {"sets": 2}, "digest"), ("flow", {"sets": 1}, "d"), ("align", {"sets": 1}, "digest")]
     assert len({one, *(parallel.scratch_dir(*words) for words in others)}) == 4
-    one.mkdir(parents=True)
     parallel.clear_scratch("flow", keep=one)
     assert one.exists()
     parallel.clear_scratch("flow")
     assert not one.exists()
+
+
+def test_another_run_waits_for_the_folder_and_does_not_clear_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    mine = parallel.scratch_dir("flow", 1)
+    (mine / "clip.h5").touch()
+    other = ("from mer import parallel; parallel.clear_scratch('flow'); parallel.scratch_dir('flow', 2); "
+             "folder = parallel.scratch_dir('flow', 1); print(sorted(path.name for path in folder.iterdir()))")
+    process = subprocess.Popen([sys.executable, "-c", other], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "flow: waiting for another run that makes the same\n"
+    assert (mine / "clip.h5").exists() and len(list(mine.parent.iterdir())) == 2 and process.poll() is None
+    parallel.clear_scratch("flow")  # leaves the other's own folder
+    assert process.communicate(timeout=60)[0] == "[]\n" and process.returncode == 0
 
 
 def test_a_digest_changes_with_content_and_names(tmp_path):

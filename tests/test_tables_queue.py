@@ -27,7 +27,7 @@ MMEW = [  # six classes, and a subject for each of five folds
 FEW = {"selection": ["last"], "sampling": {"t": None, "sets": 1}, "index": {"accept_counts": True},
        "parallel": {"workers": 1}, "pretrain": {"steps": 2}, "evaluate": {"pictures": 0},
        "train": {"steps": 2, "eval_every": 2, "workers": 1, "keep_checkpoints": False}}
-JOBS = "1"  # two at once would share .scratch, and each clears the other's unfinished work
+JOBS = "1"  # on two cores two at once gain little, as each waits for what the other labels
 # table -> options of `queue`, experiments, cells
 TABLES = {"mol-8": (("-S", "pretrain.sources=[]"), 4, 8), "fdp-9": (("-S", "pretrain.sources=[]"), 6, 12),
           "ma2mi-4": ((), 9, 15)}
