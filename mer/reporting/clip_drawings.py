@@ -9,7 +9,7 @@ from PIL import Image
 
 from mer.reporting import pictures, plots
 from mer.reporting.fdp_drawings import k_line, score_axes
-from mer.reporting.ma2mi_drawings import overlay
+from mer.reporting.ma2mi_drawings import panels
 from mer.reporting.mol_drawings import flow_colours, wheel
 
 ACROSS = 4  # frames side by side, which a phone still shows
@@ -152,23 +152,14 @@ def _ranks(judged, path: Path) -> Path:
 
 def _heat(judged, path: Path) -> Path:
     onset, apex = judged.frames.astype(np.float32)
-    heat, side = judged.kept["grad_cam"].astype(np.float32), onset.shape[0]
+    heat = judged.kept["grad_cam"].astype(np.float32)
     named = judged.run.classes[int(judged.p[judged.networks.index(judged.shown)].argmax())]
     title = "Onset, apex, and Grad-CAM"
     fig = plots.figure(5.0, title, False)
-    axes = fig.subplots(2, 2)
-    axes[0, 0].imshow(onset, **pictures.GRAY)
+    axes = panels(fig, onset, apex, heat)
     axes[0, 0].plot(*judged.points[0].T, ".", color=plots.WARM, markersize=2)
     axes[0, 0].set_title("onset, dlib's landmarks")
-    axes[0, 1].imshow(apex, **pictures.GRAY)
-    axes[0, 1].set_title("apex")
-    pictures.signed(axes[1, 0], apex - onset, pictures.reach(apex - onset))
-    axes[1, 0].set_title("apex - onset, grey levels")
-    axes[1, 1].imshow(onset, **pictures.GRAY, alpha=0.75)
-    axes[1, 1].imshow(overlay(heat), extent=(-0.5, side - 0.5, side - 0.5, -0.5), interpolation="bilinear")
     axes[1, 1].set_title(f"Grad-CAM of {named}")
-    for ax in axes.flat:
-        pictures.frame_axes(ax, onset.shape)
     plots.save(fig, path, title, "Onset and apex frame in the centre crop, their difference (blue darker, brown "
                f"brighter), and Grad-CAM of {named}, the shown network's highest score, over the onset"
                f"{'' if heat.any() else ': no positive heat'}.", False)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from mer.evaluation import outputs
@@ -40,22 +41,29 @@ def overlay(heat: np.ndarray) -> np.ndarray:
     return np.concatenate([HEAT(heat)[..., :3], DEEPEST * np.clip(heat, 0, 1)[..., None]], axis=-1)
 
 
+def panels(fig: Figure, onset: np.ndarray, apex: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Draw onset, apex, their difference and the heat over the onset into `fig`; its axes (2, 2).
+
+    Args:
+        onset, apex: (H, H) grey levels; heat: (S, S) in [0, 1], of the same field of view.
+    """
+    axes, side = fig.subplots(2, 2), onset.shape[0]
+    axes[0, 0].imshow(onset, **pictures.GRAY)
+    axes[0, 1].imshow(apex, **pictures.GRAY)
+    pictures.signed(axes[1, 0], apex - onset, pictures.reach(apex - onset))
+    axes[1, 1].imshow(onset, **pictures.GRAY, alpha=0.75)
+    axes[1, 1].imshow(overlay(heat), extent=(-0.5, side - 0.5, side - 0.5, -0.5), interpolation="bilinear")
+    for ax, words in zip(axes.flat, ("onset", "apex", "apex - onset, grey levels", "Grad-CAM over the onset"),
+                         strict=True):
+        ax.set_title(words)
+        pictures.frame_axes(ax, onset.shape)
+    return axes
+
+
 def _draw_clip(onset: np.ndarray, apex: np.ndarray, heat: np.ndarray, truth: Compared | None, row: Predictions,
                rank: str, names: tuple[str, ...], path: Path, synthetic: bool) -> None:
     fig = plots.figure(5.15, f"{rank} by true class: {row.clip_id[0]}", synthetic)
-    axes = fig.subplots(2, 2)
-    side = onset.shape[0]
-    axes[0, 0].imshow(onset, **pictures.GRAY)
-    axes[0, 0].set_title("onset")
-    axes[0, 1].imshow(apex, **pictures.GRAY)
-    axes[0, 1].set_title("apex")
-    pictures.signed(axes[1, 0], apex - onset, pictures.reach(apex - onset))
-    axes[1, 0].set_title("apex - onset, grey levels")
-    axes[1, 1].imshow(onset, **pictures.GRAY, alpha=0.75)
-    axes[1, 1].imshow(overlay(heat), extent=(-0.5, side - 0.5, side - 0.5, -0.5), interpolation="bilinear")
-    axes[1, 1].set_title("Grad-CAM over the onset")
-    for ax in axes.flat:
-        pictures.frame_axes(ax, onset.shape)
+    axes = panels(fig, onset, apex, heat)
     true, guessed = int(row.label[0]), int(row.predicted[0])
     words = [f"true class {names[true]} ({100 * row.p[0, true]:.0f} %)",
              f"predicted {names[guessed]}" + ("" if guessed == true else f" ({100 * row.p[0, guessed]:.0f} %)")]
