@@ -1,4 +1,4 @@
-"""Every row of MOL's Tables IX to XV trains from `dvc exp run -S ...` alone (VIII: test_tables_queue.py)."""
+"""Every row of MOL's Tables IX to XV trains from `dvc exp run -S ...` alone (VIII: test_all_tables.py)."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("rows") / "project"
     shutil.copytree(finished(tmp_path_factory.getbasetemp()), root, symlinks=True)
     few = {**SMALL, "selection": ["last"], "pretrain": {**SMALL["pretrain"], "sources": []},
-           "train": {**SMALL["train"], "steps": 2, "keep_checkpoints": False},
+           "train": {**SMALL["train"], "steps": 2, "workers": 1, "keep_checkpoints": False},
            "evaluate": {**SMALL["evaluate"], "pictures": 0}}
     write_params(root / "params.yaml", few)
     commit(root, "few steps")
