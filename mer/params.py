@@ -183,7 +183,16 @@ def load(path: str | Path = "params.yaml") -> Params:
     Raises:
         MerError: one line that names the key, the value found and what was expected.
     """
-    raw = read_yaml(Path(path))
+    return resolve(read_yaml(Path(path)), path)
+
+
+def resolve(raw: dict, path: str | Path = "params.yaml") -> Params:
+    """The checked parameters that the content `raw` of a params.yaml stands for, nulls filled from its profiles.
+
+    Raises:
+        MerError: as `load`; `path` is the file that it names.
+    """
+    raw = dict(raw)
     profiles = raw.pop("profiles", None)
     model, name = raw.get("model"), raw.get("profile")
     if model not in CONFIGS:

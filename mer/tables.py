@@ -19,7 +19,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -116,13 +115,7 @@ def resolve(raw: dict, changes: dict[str, object] | None = None) -> Params:
             raise MerError(f"-S {key}={value}: {key} is no key of params.yaml"
                            + (f"; did you mean {near[0]}?" if near else ""))
         section[last] = value
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "params.yaml")
-        path.write_text(json.dumps(raw), encoding="utf-8")
-        try:
-            return params.load(path)
-        except MerError as error:
-            raise MerError(str(error).replace(str(path), "params.yaml")) from None
+    return params.resolve(raw)
 
 
 def plan(book: dict, name: str, fixed: dict[str, object], datasets: list[str], found: Collected,

@@ -23,14 +23,6 @@ NUMBERS = {"accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9, "wf1": 0.
 NOTHING = command.Collected([], [], set(), [], Counter())
 
 
-@pytest.fixture(autouse=True)
-def fast(monkeypatch):
-    """`resolve` writes JSON, which is YAML; PyYAML takes 0.3 s for it."""
-    real = params.read_yaml
-    monkeypatch.setattr(params, "read_yaml", lambda path: json.loads(text) if (
-        text := path.read_text()).startswith("{") else real(path))
-
-
 @pytest.fixture
 def raw():
     return command._parse((ROOT / "params.yaml").read_text(), "params.yaml")
