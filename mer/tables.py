@@ -87,7 +87,7 @@ def collect() -> Collected:
         except MerError as error:
             left_out.append(f"{label} is left out: {error}")
             continue
-        run = Run(_flat(p), json.loads(metrics) | _backbone(p), label)
+        run = tables.run_of(p, json.loads(metrics), label)
         runs.append((float("inf") if workspace else int(_git("show", "-s", "--format=%ct", rev)), run))
     runs = [run for _, run in sorted(runs, key=lambda pair: pair[0])]
     known = [(run.parameters, run.metrics) for run in runs[:-1]]
@@ -314,18 +314,6 @@ def _refuse_stale(raw: dict, metrics: str, lock: dict) -> None:
         raise MerError("params.yaml was changed after reports/metrics.json was made; run `dvc repro`")
     if files.get(METRICS) != hashlib.md5(metrics.encode()).hexdigest():
         raise MerError("reports/metrics.json is not the one in dvc.lock; run `dvc repro`")
-
-
-def _backbone(p: Params) -> dict[str, float]:
-    """Table 10 of FDP prints the size of the backbone, which no training is needed for."""
-    if p.model != "fdp":
-        return {}
-    import torch
-
-    from mer.models.fdp_backbones import make_backbone
-
-    with torch.device("meta"):
-        return {"backbone_parameters": sum(w.numel() for w in make_backbone(p.fdp).parameters())}
 
 
 def _flat(p: Params) -> dict[str, object]:

@@ -13,7 +13,7 @@ DATA, REPORTS = Path("data"), Path("reports")
 
 def run() -> None:
     p = params.load()
-    this = tables.Run(tables.flatten(asdict(p)), store.read_json(REPORTS / "metrics.json"))
+    this = tables.run_of(p, store.read_json(REPORTS / "metrics.json"))
     book = tables.paper(p.model)
     filled = [tables.fill(book, name, [this]) for name in book["tables"]]
     shutil.rmtree(REPORTS / "tables", ignore_errors=True)

@@ -31,7 +31,7 @@ def raw():
 def finished(raw, metrics=NUMBERS, **changes) -> tables.Run:
     """A run of params.yaml with changes (`__` for the dot)."""
     p = command.resolve(raw, {key.replace("__", "."): value for key, value in changes.items()})
-    return tables.Run(command._flat(p), metrics | command._backbone(p), "a1b2c3d")
+    return tables.run_of(p, metrics, "a1b2c3d")
 
 
 def planned(name, raw, found=NOTHING, datasets=(), profile="demo", **fixed):

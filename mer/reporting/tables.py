@@ -9,10 +9,11 @@ of these columns. A table of kind `rank_sum` (FDP's Tables 12 and 13) is recompu
 others, see rank_sums.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 
 from mer.errors import MerError
+from mer.params import Params
 from mer.reporting.formats import Row, Table
 from mer.reporting.plots import is_synthetic
 
@@ -26,6 +27,18 @@ class Run:
     parameters: dict[str, object]
     metrics: dict[str, float]
     commit: str = ""
+
+
+def run_of(p: Params, metrics: dict[str, float], commit: str = "") -> Run:
+    """The experiment with parameters `p`; to its numbers comes the size of FDP's backbone (Table 10), in parameters."""
+    if p.model == "fdp":
+        import torch
+
+        from mer.models.fdp_backbones import make_backbone
+
+        with torch.device("meta"):
+            metrics = metrics | {"backbone_parameters": sum(w.numel() for w in make_backbone(p.fdp).parameters())}
+    return Run(flatten(asdict(p)), metrics, commit)
 
 
 def paper(short: str) -> dict:

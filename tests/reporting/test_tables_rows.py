@@ -77,5 +77,5 @@ def test_sizes_of_fdps_backbones_without_global_blocks_are_those_the_paper_print
     found = []
     for _, wanted in experiments("fdp", "fdp-10"):
         p, _ = command._overrides(RAW, wanted | {"fdp.n_global": [0, 0, 0, 0]}, {"profile": "paper"}, "fdp-10")
-        found.append(round(command._backbone(p)["backbone_parameters"] / 1e6, 2))
+        found.append(round(tables.run_of(p, {}).metrics["backbone_parameters"] / 1e6, 2))
     assert found == [printed[0], printed[2], printed[1], *printed[3:]]
