@@ -4,8 +4,9 @@ Columns: `clip_id, subject, fold, seed, selection, label, p_0 .. p_{m-1}` and, e
 have the task: `epe`, `epe_zero` (mean end-point error of the clip's estimated flow and of zero flow, pixels of the
 crop), `nme`, `nme_mean_face` (mean landmark error of the network and of the training fold's mean face, fraction of the
 inter-ocular distance), `failures` (fraction of the clip's frames with an error above 0.1), `mse`, `mse_mean_image`
-(squared error of the dynamic image, in [0, 1], and of the training fold's mean image), `rank_correlation` (Spearman's,
-of the rank scores with time). `label` is the class index.
+(squared error of the dynamic image, in [0, 1], and of the training fold's mean image), `mse_pattern`,
+`mse_pattern_mean_image` (the same without each picture's own mean), `rank_correlation` (Spearman's, of the rank scores
+with time). `label` is the class index.
 """
 
 import csv
@@ -19,7 +20,8 @@ from mer import store
 from mer.errors import MerError
 
 KEYS = ("clip_id", "subject", "fold", "seed", "selection", "label")
-AUX = ("epe", "epe_zero", "nme", "nme_mean_face", "failures", "mse", "mse_mean_image", "rank_correlation")
+AUX = ("epe", "epe_zero", "nme", "nme_mean_face", "failures", "mse", "mse_mean_image", "mse_pattern",
+       "mse_pattern_mean_image", "rank_correlation")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from mer.evaluation.protocols import dataset_of
 AUX = {  # column of the table -> key of metrics.json
     "epe": "epe", "epe_zero": "epe_zero_flow", "nme": "nme", "nme_mean_face": "nme_mean_face",
     "failures": "failure_rate", "mse": "mse", "mse_mean_image": "mse_mean_image",
+    "mse_pattern": "mse_pattern", "mse_pattern_mean_image": "mse_pattern_mean_image",
     "rank_correlation": "rank_correlation"}
 
 

@@ -28,6 +28,8 @@ BESIDE = (  # keys of metrics.json, what they are, factor, digits: shown where t
     ("nme", "landmark error, % of the inter-ocular distance", 100, 2), ("nme_mean_face", "- mean face", 100, 2),
     ("failure_rate", "frames with a landmark error above 10 %, %", 100, 1),
     ("mse", "dynamic image, mean squared error x 1000", 1000, 2), ("mse_mean_image", "- mean image", 1000, 2),
+    ("mse_pattern", "- its pattern, without each picture's own gray level", 1000, 2),
+    ("mse_pattern_mean_image", "- mean image's pattern", 1000, 2),
     ("rank_correlation", "rank correlation of scores with time", 1, 2),
     ("cam_mass", "Grad-CAM inside the region that truly moves, %", 100, 1), ("cam_area", "- an even map", 100, 1))
 CAVEATS = {  # of each test of `significance.paired`

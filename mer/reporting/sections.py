@@ -109,6 +109,9 @@ def auxiliary(m: dict, reports: Path) -> str:
     if "mse" in m:
         rows.append(("dynamic image, mean squared error x 1000", f"{1000 * m['mse']:.2f}",
                      f"mean image {1000 * m['mse_mean_image']:.2f}", verdict(m["mse"] < m["mse_mean_image"])))
+        rows.append(("- its pattern, without each picture's own gray level", f"{1000 * m['mse_pattern']:.2f}",
+                     f"mean image {1000 * m['mse_pattern_mean_image']:.2f}",
+                     verdict(m["mse_pattern"] < m["mse_pattern_mean_image"])))
     if "rank_correlation" in m:
         rows.append(("rank correlation of the frames' scores with time", f"{m['rank_correlation']:.2f}",
                      "equal scores 0.00", verdict(m["rank_correlation"] > 0)))

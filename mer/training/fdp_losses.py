@@ -65,13 +65,17 @@ def fdp_errors(outputs: dict[str, Tensor], batch: Batch, cfg: FdpConfig, mean_im
     """Auxiliary errors per clip (B,) of the tasks in `outputs`, beside the constant that makes them readable.
 
     mse, mse_mean_image: squared error of the estimated dynamic image (in [0, 1]; Table 14 prints 1000 times its mean)
-    and of `mean_image` (1, H, W). rank_correlation: Spearman's, of the rank scores with time.
+    and of `mean_image` (1, H, W). mse_pattern, mse_pattern_mean_image: the same after each picture's own mean is taken
+    out (ours): the stretch to [0, 1] gives every dynamic image a gray level of its own, which says nothing of motion.
+    rank_correlation: Spearman's, of the rank scores with time.
     """
     errors = {}
     if "dynamic" in outputs:
         truth = dynamic_image(batch.frames, cfg.coeffs)
-        errors["mse"] = (outputs["dynamic"] - truth).square().mean((1, 2, 3))
-        errors["mse_mean_image"] = (mean_image.to(truth) - truth).square().mean((1, 2, 3))
+        for name, image in (("", outputs["dynamic"]), ("_mean_image", mean_image.to(truth))):
+            difference = image - truth
+            errors[f"mse{name}"] = difference.square().mean((1, 2, 3))
+            errors[f"mse_pattern{name}"] = difference.var((1, 2, 3), correction=0)
     if "scores" in outputs:
         errors["rank_correlation"] = rank_correlation(outputs["scores"])
     return errors

@@ -127,12 +127,15 @@ def test_errors_stand_beside_their_constant():
     cfg, constant = FdpConfig(), torch.full((1, 6, 6), 0.4)
     found = fdp_losses.fdp_errors(outputs, batch, cfg, constant)
     assert {name: tuple(v.shape) for name, v in found.items()} == dict.fromkeys(
-        ("mse", "mse_mean_image", "rank_correlation"), (2,)
+        ("mse", "mse_pattern", "mse_mean_image", "mse_pattern_mean_image", "rank_correlation"), (2,)
     )
     truth = dynamic_image(batch.frames)
     for b in range(2):
         assert found["mse"][b].item() == pytest.approx(((outputs["dynamic"][b] - truth[b]) ** 2).mean().item())
         assert found["mse_mean_image"][b].item() == pytest.approx(((constant - truth[b]) ** 2).mean().item())
+        pattern = [image - image.mean() for image in (outputs["dynamic"][b], constant, truth[b])]
+        for name, image in (("mse_pattern", pattern[0]), ("mse_pattern_mean_image", pattern[1])):
+            assert found[name][b].item() == pytest.approx(((image - pattern[2]) ** 2).mean().item())
     assert list(fdp_losses.fdp_errors({"logits": outputs["logits"]}, batch, cfg, constant)) == []
 
 
