@@ -33,10 +33,10 @@ def stage(name: str, root: Path) -> subprocess.CompletedProcess:
 def finished(tmp_path_factory) -> Path:
     """A folder in which evaluate and report have run, with exclusions, label quality and a picture of its stage."""
     root = fabricate.run_folder(tmp_path_factory.mktemp("run"))
-    store.write_json(root / "reports/plots/labels/data.json", {"synthetic": {"index": {
+    store.write_json(root / "reports/plots/labels/data.json", {"datasets": {"synthetic": {"index": {
         "release": "plain", "clips": 30, "subjects": 5, "labels": {"disgust": 10, "happiness": 10, "surprise": 10},
         "excluded": [{"clip_id": "lost1", "label": "disgust", "reason": "folder <empty> & gone"}]},
-        "excluded": [{"clip_id": "lost2", "stage": "landmarks", "reason": "no face in any frame"}]}})
+        "excluded": [{"clip_id": "lost2", "stage": "landmarks", "reason": "no face in any frame"}]}}})
     store.write_json(root / "reports/quality.json", {"synthetic.detection_rate": 0.9975, "synthetic.frames": 4608})
     picture = root / "reports/plots/labels/synthetic/landmarks.png"
     picture.parent.mkdir(parents=True)
@@ -129,6 +129,21 @@ def test_running_again_gives_the_same_bytes(finished):
     for name in ("evaluate", "report"):
         assert stage(name, finished).returncode == 0
     assert {path: path.read_bytes() for path in (finished / "reports").rglob("*") if path.is_file()} == before
+
+
+def test_page_says_which_versions_made_it_and_that_they_differ(finished, tmp_path):
+    root = shutil.copytree(finished, tmp_path / "run")
+    recorded = store.read_json(root / "reports/environment.json")
+    assert set(recorded["made_with"]) == {"align@synthetic", "train", "evaluate"}
+    text = (root / "reports/index.html").read_text(encoding="utf-8")
+    version = recorded["made_with"]["align@synthetic"]["opencv-contrib-python"]
+    assert version in text and "Made by different versions" not in text and "Mixed:" not in text
+    recorded["made_with"]["align@synthetic"]["opencv-contrib-python"] = "4.10.0.84"
+    store.write_json(root / "reports/environment.json", recorded)
+    assert stage("report", root).returncode == 0
+    text = (root / "reports/index.html").read_text(encoding="utf-8")
+    assert "Made by different versions of opencv-contrib-python" in text
+    assert f"opencv-contrib-python 4.10.0.84 and {version}" in text and "4.10.0.84: align@synthetic" in text
 
 
 def test_page_names_what_must_be_named(text, finished):
