@@ -19,7 +19,6 @@ def run() -> None:
     sets = {name: label_set(name, p.classes, DATA / "aligned") for name in p.datasets}
     clips, classes = entries.collect(DATA, sets)
     before = tasks.pretraining(p)
-    pretrained = DATA / "pretrained" if before else None
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.datasets]
     stores += [DATA / "latents"] if params.needs_latents(p) and p.ma2mi.keep_reconstruction else []
     earlier = environment.stores(p.datasets, DATA / "latents", DATA / "pretrained")
@@ -29,11 +28,12 @@ def run() -> None:
         parallel.digest(*stores, DATA / "pretrained"), classes, p.model, getattr(p, p.model), p.train, p.lambda_f,
         p.lambda_m, p.lambda_d, p.lambda_r, p.lr, p.sampling, p.selection, p.pretrain.head, p.shuffle_labels,
         p.protocol, p.kfold, p.datasets, device)
-    plan = folds.Plan(p, DATA, clips, classes, pretrained, scratch, device)
+    plan = folds.Plan(p, DATA, clips, classes, DATA / "pretrained" if before else None, scratch, device)
     jobs = [(seed, fold) for seed in p.seeds for fold in folds.split(plan)]
     todo = [(fold.name, (plan, seed, fold)) for seed, fold in jobs if not folds.is_done(plan, seed, fold)]
     workers = p.train.workers or max(1, parallel.cores() // p.train.threads if device == "cpu" else 1)
-    parallel.run_items(folds.run_fold, todo, desc="train", unit="fold", workers=workers, initial=folds.report_reuse(plan, jobs))
+    parallel.run_items(folds.run_fold, todo, desc="train", unit="fold", workers=workers,
+                       initial=folds.report_reuse(plan, jobs))
     if before and before.classifies:
         source = label_set(p.pretrain.sources[0], p.pretrain.classes, DATA / "aligned")
         groups = entries.groups(source, next(iter(sets.values())))
