@@ -43,7 +43,8 @@ def run() -> None:
 
     film = footage.footage(asked.clip)
     clip = footage.annotate(film, asked.onset, asked.apex, asked.offset)
-    judged = apply.judge(experiment, networks, film, clip)
+    # at once, because a long film takes its time
+    judged = apply.judge(experiment, networks, film, clip, lambda words: print(f"warning: {words}", flush=True))
 
     out = asked.out or Path("predict") / clip.clip_id
     if not out.is_dir() or not any(out.iterdir()):  # a folder of its own: its face must not get into Git by accident
