@@ -55,7 +55,8 @@ def run() -> None:
     which = networks[0].name if len(networks) == 1 else f"mean of {len(networks)} networks"
     print(f"{asked.clip}: {which}\n{apply.trained_on(experiment)}\n")
     print(table(judged))
-    print("\n".join(["", apply.NOT_CALIBRATED, apply.NOT_TO_MEASURE, *judged.notes, f"written: {out / 'index.html'}"]))
+    written = f"written: {(out / 'index.html').as_posix()}"
+    print("\n".join(["", apply.NOT_CALIBRATED, apply.NOT_TO_MEASURE, *judged.notes, written]))
 
 
 if __name__ == "__main__":

@@ -83,8 +83,9 @@ def paper_table(table: Table) -> str:
                      "</tr>")
             continue
         first, *rest = row.cells
-        own = "".join(f"<span>{escape(name)} </span>{escape(cell)}<br>" for name, cell
-                      in zip(table.header[first_own:], row.cells[first_own:], strict=True) if cell)
+        cells = [(escape(name), escape(cell).replace(", ", ",&nbsp;"))  # an interval stays on one line
+                 for name, cell in zip(table.header[first_own:], row.cells[first_own:], strict=True) if cell]
+        own = "".join(f"<div><span>{name}</span> {cell}</div>" for name, cell in cells)
         body += f'<tr class="{row.kind}"><th scope="row">{escape(first)}</th><td class="beside">{own}</td>' + "".join(
             f"<td{kinds[i]}>{escape(cell)}</td>" for i, cell in enumerate(rest, 1)) + "</tr>"
     notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
