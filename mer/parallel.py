@@ -69,7 +69,7 @@ def digest(*paths: str | Path) -> str:
     total = hashlib.sha256()
     for path in map(Path, paths):
         for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-            total.update(str(file.relative_to(path) if path.is_dir() else file.name).encode())
+            total.update((file.relative_to(path).as_posix() if path.is_dir() else file.name).encode())
             with open(file, "rb") as handle:
                 total.update(hashlib.file_digest(handle, "sha256").digest())
     return total.hexdigest()
