@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer.errors import MerError, main
+from mer.base.errors import MerError, main
 
 NEEDED = ("torch", "numpy", "scipy", "h5py", "yaml", "sklearn", "matplotlib", "cv2", "dlib", "joblib", "tqdm",
           "openpyxl")

@@ -7,9 +7,9 @@ import argparse
 from pathlib import Path
 
 from mer import params
+from mer.base.errors import main
 from mer.datasets.releases import raw_root
 from mer.datasets.synthetic import release
-from mer.errors import main
 from mer.reporting import contact_sheet
 
 

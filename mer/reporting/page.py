@@ -6,11 +6,11 @@ It is a function of files that other stages wrote, and holds no time, host or co
 import re
 from pathlib import Path
 
-from mer import store
+from mer.base import store
 from mer.reporting import html, sections
-from mer.reporting.formats import Table
 from mer.reporting.plots import is_synthetic
 from mer.reporting.sections import RULES
+from mer.tables.formats import Table
 
 FOOTER = ("Made by the mer pipeline (dvc repro). Probabilities of these networks are not calibrated; expressions are "
           "labels of a dataset, not proof of what a person feels.")

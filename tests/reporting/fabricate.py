@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mer import store
+from mer.base import store
 from mer.evaluation import predictions
 
 NAMES = ("happiness", "disgust", "surprise")

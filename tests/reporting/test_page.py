@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from reporting import fabricate
 
-from mer import store
+from mer.base import store
 from mer.reporting import html, pretraining_plots, sections
 from stages import evaluate, report
 
