@@ -61,7 +61,7 @@ def test_another_run_waits_for_the_folder_and_does_not_clear_it(monkeypatch, tmp
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     mine = parallel.scratch_dir("flow", 1)
     (mine / "clip.h5").touch()
-    other = ("from mer import parallel; parallel.clear_scratch('flow'); parallel.scratch_dir('flow', 2); "
+    other = ("from mer.base import parallel; parallel.clear_scratch('flow'); parallel.scratch_dir('flow', 2); "
              "folder = parallel.scratch_dir('flow', 1); print(sorted(path.name for path in folder.iterdir()))")
     process = subprocess.Popen([sys.executable, "-c", other], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline() == "flow: waiting for another run that makes the same\n"

@@ -73,5 +73,5 @@ def test_channels_are_whole_heads(width, head_dim):
 
 
 def test_needs_no_torch():
-    code = "import sys, mer.models.fdp_config; sys.exit('torch' in sys.modules)"
+    code = "import sys, mer.models.fdp.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

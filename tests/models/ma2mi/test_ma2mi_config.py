@@ -88,5 +88,5 @@ def test_it_is_frozen_and_plain():
 
 
 def test_needs_no_torch():
-    code = "import sys, mer.models.ma2mi_config; sys.exit('torch' in sys.modules)"
+    code = "import sys, mer.models.ma2mi.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

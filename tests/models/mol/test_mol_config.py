@@ -68,5 +68,5 @@ def test_number_of_maps_in_time(kind, length):
 
 
 def test_needs_no_torch():
-    code = "import sys, mer.models.mol_config; sys.exit('torch' in sys.modules)"
+    code = "import sys, mer.models.mol.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
