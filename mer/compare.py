@@ -12,12 +12,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mer import finished, params, store
-from mer.errors import MerError, main
+from mer import params
+from mer.base import store
+from mer.base.errors import MerError, main
 from mer.evaluation import metrics, predictions
-from mer.reporting import comparison, revisions
+from mer.reporting import comparison
 from mer.reporting.comparison import Comparison, Experiment
-from mer.reporting.tables import flatten
+from mer.runs import finished, revisions
+from mer.tables.fill import flatten
 
 FILES = ("params.yaml", "reports/metrics.json", "reports/predictions.csv")
 

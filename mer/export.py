@@ -1,7 +1,7 @@
 """`python -m mer.export`: a finished run's networks as safetensors, with a model card and all that rebuilds them.
 
 The folder holds one .safetensors file a network, config.json (parameters, classes, who was held out) and README.md, the
-model card. `python -m mer.predict CLIP --run FOLDER` applies it; in Python see mer/finished.py.
+model card. `python -m mer.predict CLIP --run FOLDER` applies it; in Python see mer/runs/finished.py.
 """
 
 import argparse
@@ -9,10 +9,11 @@ import json
 import subprocess
 from pathlib import Path
 
-from mer import finished, store
-from mer.errors import MerError, main
+from mer.base import store
+from mer.base.errors import MerError, main
 from mer.evaluation.protocols import dataset_of
 from mer.reporting import page
+from mer.runs import finished
 
 SCORES = (("accuracy", "accuracy"), ("uf1", "UF1"), ("uar", "UAR"), ("wf1", "weighted F1"))
 

@@ -13,11 +13,13 @@ import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mer.errors import MerError
-from mer.models import fdp_config, ma2mi_config, mol_config
-from mer.models.fdp_config import FdpConfig
-from mer.models.ma2mi_config import Ma2miConfig
-from mer.models.mol_config import MolConfig
+from mer.base.errors import MerError
+from mer.models.fdp import config as fdp_config
+from mer.models.fdp.config import FdpConfig
+from mer.models.ma2mi import config as ma2mi_config
+from mer.models.ma2mi.config import Ma2miConfig
+from mer.models.mol import config as mol_config
+from mer.models.mol.config import MolConfig
 
 CONFIGS = {"mol": mol_config, "fdp": fdp_config, "ma2mi": ma2mi_config}
 
@@ -370,7 +372,7 @@ def _nearest(word: str, known: typing.Iterable) -> str:
 
 def _check_sense(p: Params) -> None:
     """Refuse combinations that cannot run, before any work is done."""
-    from mer.datasets.labels import known_labels, label_set
+    from mer.datasets.class_sets import known_labels, label_set
     from mer.datasets.releases import check_name
 
     for name in p.datasets + p.pretrain.sources:

@@ -8,13 +8,14 @@ applied to anyone for a look, but measures nothing on a subject that it was trai
 import argparse
 from pathlib import Path
 
-from mer import finished, store
-from mer.errors import main
+from mer.base import store
+from mer.base.errors import main
+from mer.runs import finished
 
 
 def table(judged) -> str:
     """The scores (an `apply.Judged`) as text."""
-    from mer import apply
+    from mer.runs import apply
 
     width = max(map(len, ("class", *judged.run.classes)))
     one = len(judged.networks) == 1
@@ -38,8 +39,8 @@ def run() -> None:
     asked = parser.parse_args()
     experiment = finished.open_run(asked.run)
     networks = finished.choose(experiment, asked.fold, asked.seed)
-    from mer import apply, footage  # slow to import: after the check
     from mer.reporting import clip_page
+    from mer.runs import apply, footage  # slow to import: after the check
 
     film = footage.footage(asked.clip)
     clip = footage.annotate(film, asked.onset, asked.apex, asked.offset)

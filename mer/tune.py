@@ -16,9 +16,10 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from mer import parallel, params, store
-from mer.datasets.labels import label_set
-from mer.errors import MerError, main
+from mer import params
+from mer.base import parallel, store
+from mer.base.errors import MerError, main
+from mer.datasets.class_sets import label_set
 
 DATA = Path("data")
 
@@ -49,7 +50,8 @@ def trial(job) -> tuple[float, int, int]:
     """(summed log-likelihood, right, clips) of one value on one draw of validation subjects."""
     import torch
 
-    from mer.training import engine, folds, tasks
+    from mer.training import engine, folds
+    from mer.training import task as tasks
 
     plan, people, seed = job
     p = plan.params

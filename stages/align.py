@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from mer import parallel
+from mer.base import parallel
 from mer.datasets.releases import raw_root
 from mer.labels import align, records
 from mer.labels.run import command, done, label, raw_state

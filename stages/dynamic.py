@@ -3,7 +3,7 @@
 import functools
 from dataclasses import asdict
 
-from mer import parallel
+from mer.base import parallel
 from mer.labels import dynamic_image, records
 from mer.labels.run import command, done, label
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mer import environment, params, store
-from mer.errors import main
+from mer import params
+from mer.base import environment, store
+from mer.base.errors import main
 from mer.evaluation import grad_cam, predictions, results
-from mer.reporting import drawings, plots
+from mer.reporting import clips_drawn as drawings
+from mer.reporting import plots
 
 DATA, REPORTS = Path("data"), Path("reports")
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from mer import parallel
+from mer.base import parallel
 from mer.labels import flow, records
 from mer.labels.run import command, done, label
 

@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from mer import environment, parallel, params
+from mer import params
+from mer.base import environment, parallel
+from mer.base.errors import main
+from mer.base.store import write_json
 from mer.datasets import releases
 from mer.datasets.clips import write_clips
 from mer.datasets.index import build_index
-from mer.errors import main
-from mer.store import write_json
 
 
 def run() -> None:

@@ -7,8 +7,9 @@ latents, an empty store is written.
 import argparse
 from pathlib import Path
 
-from mer import environment, parallel, params, store
-from mer.errors import main
+from mer import params
+from mer.base import environment, parallel, store
+from mer.base.errors import main
 
 DATA, OUT = Path("data"), Path("data/latents")
 
@@ -21,7 +22,9 @@ def run() -> None:
         print("latents: these settings use none, an empty store is written")
         store.write_json(OUT / "summary.json", {"autoencoder": None, "clips": 0})
         return
-    from mer.training import autoencoder_training, engine, latents  # slow to import: after the check
+    from mer.models.ma2mi import autoencoder_training  # slow to import: after the check
+    from mer.models.ma2mi import pairs as latents
+    from mer.training import engine  # slow to import: after the check
 
     device = engine.pick_device(p.train.device)
     engine.configure(p.pretrain.threads, p.train.precision)

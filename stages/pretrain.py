@@ -6,9 +6,10 @@ Losses and reconstructions are drawn to reports/plots/pretraining/. Without sour
 import shutil
 from pathlib import Path
 
-from mer import environment, parallel, params, store
-from mer.datasets.labels import label_set
-from mer.errors import main
+from mer import params
+from mer.base import environment, parallel, store
+from mer.base.errors import main
+from mer.datasets.class_sets import label_set
 
 DATA, OUT, PLOTS = Path("data"), Path("data/pretrained"), Path("reports/plots/pretraining")
 
@@ -16,7 +17,8 @@ DATA, OUT, PLOTS = Path("data"), Path("data/pretrained"), Path("reports/plots/pr
 def run() -> None:
     p = params.load()
     from mer.reporting import plots, pretraining_plots
-    from mer.training import engine, entries, folds, pretrain, tasks  # slow to import: after the check
+    from mer.training import engine, entries, folds, pretrain  # slow to import: after the check
+    from mer.training import task as tasks
 
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)

@@ -3,12 +3,14 @@
 import argparse
 from pathlib import Path
 
-from mer import environment, parallel, params, store
+from mer import params
+from mer.base import environment, parallel, store
+from mer.base.errors import main
+from mer.datasets.class_sets import class_index, label_set
 from mer.datasets.clips import read_clips
-from mer.datasets.labels import class_index, label_set
 from mer.datasets.releases import raw_root
-from mer.errors import main
-from mer.labels import quality, quality_plots, records
+from mer.labels import quality, records
+from mer.reporting import quality_plots
 
 FLOW_CLIPS = 16  # clips per dataset whose onset-to-apex flow is compared with the truth
 

@@ -4,9 +4,12 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from mer import params, store
-from mer.errors import main
-from mer.reporting import formats, page, tables
+from mer import params
+from mer.base import store
+from mer.base.errors import main
+from mer.reporting import page
+from mer.tables import fill as tables
+from mer.tables import formats
 
 DATA, REPORTS = Path("data"), Path("reports")
 

@@ -6,10 +6,11 @@ Their contact sheets go to reports/plots/synthetic.
 import argparse
 from pathlib import Path
 
-from mer import environment, params
+from mer import params
+from mer.base import environment
+from mer.base.errors import main
 from mer.datasets.releases import raw_root
 from mer.datasets.synthetic import release
-from mer.errors import main
 from mer.reporting import contact_sheet
 
 

@@ -3,9 +3,10 @@
 import shutil
 from pathlib import Path
 
-from mer import environment, parallel, params, store
-from mer.datasets.labels import label_set
-from mer.errors import main
+from mer import params
+from mer.base import environment, parallel, store
+from mer.base.errors import main
+from mer.datasets.class_sets import label_set
 
 DATA, OUT = Path("data"), Path("data/folds")
 
@@ -13,7 +14,8 @@ DATA, OUT = Path("data"), Path("data/folds")
 def run() -> None:
     p = params.load()
     from mer.evaluation import predictions
-    from mer.training import engine, entries, folds, tasks  # slow to import: after the check
+    from mer.training import engine, entries, folds  # slow to import: after the check
+    from mer.training import task as tasks
 
     device = engine.pick_device(p.train.device)
     sets = {name: label_set(name, p.classes, DATA / "aligned") for name in p.datasets}

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from pipeline import SMALL, commit, dvc, finished, run, write_params
 
-from mer.reporting import tables
+from mer.tables import fill as tables
 
 pytestmark = pytest.mark.slow
 

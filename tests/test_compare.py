@@ -17,10 +17,12 @@ from pipeline import run as command
 from reporting import fabricate
 from reporting.test_page import CHROMIUM, Outline, browse
 
-from mer import compare, store
-from mer.errors import MerError
+from mer import compare
+from mer.base import store
+from mer.base.errors import MerError
 from mer.evaluation import metrics, predictions, results, significance
-from mer.reporting import comparison, comparison_page, pretraining_plots, revisions
+from mer.reporting import comparison, comparison_page, pretraining_plots
+from mer.runs import revisions
 from stages import evaluate
 
 DVC_YAML = """stages:

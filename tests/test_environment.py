@@ -4,10 +4,11 @@ import ast
 from pathlib import Path
 
 import pytest
-from closure import closure
 
-from mer import doctor, environment, parallel, store
+from mer import doctor
+from mer.base import environment, parallel, store
 from mer.labels import records
+from stages.code import PAGES, closure
 
 ROOT = Path(__file__).parents[1]
 NAMES = {module: package for package, module in environment.MODULES.items()}
@@ -25,16 +26,16 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("stage", environment.DECIDE)
 def test_the_packages_that_decide_a_stage_are_those_that_its_code_imports(stage):
-    files = [path for path in closure(f"stages.{stage}", ROOT) if path.endswith(".py")]
-    folders = [file for path in closure(f"stages.{stage}", ROOT) for file in (ROOT / path).glob("**/*.py")]
-    used = {NAMES[name] for path in [*(ROOT / file for file in files), *folders] for name in imports(path)
-            if name in NAMES}
+    found = [path.replace("${model}", "*") for path in closure(f"stages.{stage}", ROOT)]
+    files = {file for path in found for pattern in (path, f"{path}/**/*") for file in ROOT.glob(pattern)
+             if file.suffix == ".py" and file.name not in PAGES}
+    used = {NAMES[name] for file in files for name in imports(file) if name in NAMES}
     assert set(environment.DECIDE[stage]) - NOT_IMPORTED <= used
     assert used - set(environment.DECIDE[stage]) == DECIDES_NOTHING.get(stage, set())
 
 
 def test_every_stage_is_known():
-    assert set(environment.DECIDE) == {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
+    assert set(environment.DECIDE) == {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__", "code"}
 
 
 def test_a_store_says_what_made_it_and_what_was_before(tmp_path):

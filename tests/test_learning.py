@@ -10,13 +10,18 @@ import pytest
 import torch
 from pipeline import write_params
 
-from mer import params, store
+from mer import params
+from mer.base import store
+from mer.datasets.class_sets import LabelSet
 from mer.datasets.clips import Clip
-from mer.datasets.labels import LabelSet
 from mer.datasets.synthetic.plan import releases
 from mer.datasets.synthetic.release import render_subject
 from mer.labels import align, records
-from mer.training import autoencoder_training, engine, entries, folds, latents, ma2mi_losses, tasks
+from mer.models.ma2mi import autoencoder_training
+from mer.models.ma2mi import losses as ma2mi_losses
+from mer.models.ma2mi import pairs as latents
+from mer.training import engine, entries, folds
+from mer.training import task as tasks
 
 pytestmark = pytest.mark.slow
 

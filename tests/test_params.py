@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mer import params
-from mer.errors import MerError
+from mer.base.errors import MerError
 
 ROOT = Path(__file__).parents[1]
 

@@ -18,14 +18,16 @@ import torch
 import yaml
 from pipeline import ROOT, digests, write_params
 
-from mer import apply, export, finished, footage, params, predict, store
-from mer.datasets import generic
+from mer import export, params, predict
+from mer.base import store
+from mer.base.errors import MerError
+from mer.datasets.readers import plain as generic
 from mer.datasets.synthetic import plan, release
-from mer.errors import MerError
 from mer.evaluation import predictions, results
 from mer.labels import align, faces, flow, records
-from mer.models.autoencoder import ConvAe, read_safetensors
-from mer.training import latents
+from mer.models.ma2mi import pairs as latents
+from mer.models.ma2mi.autoencoder import ConvAe, read_safetensors
+from mer.runs import apply, finished, footage
 from stages import train
 
 BUDGET = {"steps": 3, "batch": 3, "threads": 1, "workers": 1}

@@ -8,7 +8,8 @@ import pytest
 from pipeline import ROOT, write_params
 from training import test_folds as tools
 
-from mer import params, store
+from mer import params
+from mer.base import store
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import os
 import re
 from pathlib import Path
 
+from mer.base.errors import MerError, main
 from mer.datasets import releases
 from mer.datasets.index import differing_sets, survey, table
 from mer.datasets.rules import Reading
 from mer.datasets.tree import CROWD
-from mer.errors import MerError, main
 
 SIGNS = {  # names of files and folders that tell a release, lower case
     "casme2": r"casme2[-_ ]?(coding|label|raw).*",

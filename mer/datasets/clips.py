@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -47,7 +47,7 @@ def safe_name(text: str) -> str:
 
 def write_clips(path: str | Path, clips: list[Clip]) -> None:
     """Write clips as CSV in the order given (atomic, '\\n' line ends, an empty cell for a missing apex)."""
-    from mer.store import write_csv  # here, so that reading clips needs no h5py
+    from mer.base.store import write_csv  # here, so that reading clips needs no h5py
 
     write_csv(path, COLUMNS, ([_cell(getattr(clip, name)) for name in COLUMNS] for clip in clips))
 

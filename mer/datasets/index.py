@@ -4,11 +4,11 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
+from mer.base.errors import MerError
 from mer.datasets import releases
+from mer.datasets.class_sets import Expected, Labels, LabelSet, class_index, known_labels, own_labels
 from mer.datasets.clips import Clip
-from mer.datasets.labels import Expected, Labels, LabelSet, class_index, known_labels, own_labels
 from mer.datasets.rules import FLAGS, Reading
-from mer.errors import MerError
 
 SHOWN = 10  # exclusions printed; summary.json has them all
 LISTED = 200  # clips listed for a flag; all stand in clips.csv

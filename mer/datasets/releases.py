@@ -6,9 +6,9 @@ import types
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer.base.errors import MerError
 from mer.datasets.clips import SAFE_NAME
 from mer.datasets.rules import Reading
-from mer.errors import MerError
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Release:
 
 
 NAMES = {
-    "synthetic": Release("generic"),
-    "synthetic_macro": Release("generic"),
+    "synthetic": Release("plain"),
+    "synthetic_macro": Release("plain"),
     "casme2": Release("casme2", ("auto", "2019", "2014"), images=True),
     "samm": Release("samm", images=True),
     "smic": Release("smic", ("hs", "vis", "nir", "hs_long", "vis_long", "nir_long"), images=True),
@@ -59,7 +59,7 @@ def reader(name: str, raw: str | Path = "data/raw") -> types.ModuleType:
     Raises MerError as `check_name` does.
     """
     check_name(name, raw)
-    return importlib.import_module(f"mer.datasets.{NAMES[name].module if name in NAMES else 'generic'}")
+    return importlib.import_module(f"mer.datasets.readers.{NAMES[name].module if name in NAMES else 'plain'}")
 
 
 def read(name: str, root: str | Path, *, images: str = "raw", variant: str | None = None) -> Reading:
@@ -69,7 +69,7 @@ def read(name: str, root: str | Path, *, images: str = "raw", variant: str | Non
     cannot be read.
     """
     root = Path(root)
-    release = NAMES.get(name, Release("generic"))
+    release = NAMES.get(name, Release("plain"))
     if not root.is_dir():
         raise MerError(f"{root.as_posix()} does not exist; put the raw release of {name} there")
     options = {}
@@ -81,4 +81,4 @@ def read(name: str, root: str | Path, *, images: str = "raw", variant: str | Non
         if images not in ("raw", "cropped"):
             raise MerError(f"index.images = '{images}'; expected raw or cropped")
         options["images"] = images
-    return importlib.import_module(f"mer.datasets.{release.module}").read(root, dataset=name, **options)
+    return importlib.import_module(f"mer.datasets.readers.{release.module}").read(root, dataset=name, **options)

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mer.base.errors import MerError
 from mer.datasets.clips import IMAGE_SUFFIXES
-from mer.errors import MerError
 
 DEPTH = 6  # levels below the raw root that are searched
 CROWD = 300  # folders; more in one place are clips

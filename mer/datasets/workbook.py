@@ -5,7 +5,7 @@ import io
 import re
 from pathlib import Path
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 
 Cell = int | float | str | None
 

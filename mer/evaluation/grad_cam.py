@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mer import store
+from mer.base import store
 from mer.datasets.releases import raw_root
 from mer.evaluation import outputs, significance
 from mer.evaluation.predictions import Predictions

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mer import store
+from mer.base import store
 
 
 def read(data: Path, seed: int, fold: str, names: Iterable[str] | None = None) -> dict[str, dict[str, np.ndarray]]:
-    """{clip id: {name: array}} of a fold, as the model's task keeps them (`keep` in mer/training/*_task.py).
+    """{clip id: {name: array}} of a fold, as the model's task keeps them (`keep` in mer/models/*/task.py).
 
     Args:
         data: the folder with folds/; names: only these arrays.

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mer import store
-from mer.errors import MerError
+from mer.base import store
+from mer.base.errors import MerError
 
 KEYS = ("clip_id", "subject", "fold", "seed", "selection", "label")
 AUX = ("epe", "epe_zero", "nme", "nme_mean_face", "failures", "mse", "mse_mean_image", "mse_pattern",

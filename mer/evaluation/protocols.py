@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 
 
 @dataclass(frozen=True)

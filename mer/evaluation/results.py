@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.evaluation import metrics, significance
 from mer.evaluation.predictions import Predictions
 from mer.evaluation.protocols import dataset_of

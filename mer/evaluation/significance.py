@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.evaluation.metrics import confusion_by
 from mer.evaluation.predictions import Predictions
 

@@ -8,8 +8,8 @@ frame, which is the size of a micro-expression, and a transform per frame writes
 import cv2
 import numpy as np
 
+from mer.base.errors import MerError
 from mer.datasets.clips import Clip
-from mer.errors import MerError
 from mer.labels import images
 from mer.labels.records import Excluded, Record, guarded
 

@@ -13,8 +13,8 @@ import cv2
 import dlib
 import numpy as np
 
+from mer.base.errors import MerError
 from mer.datasets.clips import Clip
-from mer.errors import MerError
 from mer.labels import images
 from mer.labels.records import Excluded, Record, guarded
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mer.base.errors import MerError
 from mer.datasets.clips import Clip, frame_files
-from mer.errors import MerError
 from mer.labels.records import Excluded
 
 # inside JPEG's entropy-coded data 0xFF is followed by 00 (a stuffed byte) or D0..D7 (restart); else a marker begins

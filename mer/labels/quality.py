@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mer import store
+from mer.base import store
+from mer.base.errors import MerError
 from mer.datasets.clips import Clip
-from mer.errors import MerError
 from mer.labels import sampling
 from mer.labels.align import LEFT_EYE, RIGHT_EYE, move
 from mer.labels.faces import NEIGHBOUR

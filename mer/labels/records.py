@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mer import store
+from mer.base import store
+from mer.base.errors import MerError
 from mer.datasets.clips import Clip, write_clips
-from mer.errors import MerError
 from mer.labels import sampling
 
 Record = dict[str, np.ndarray]

@@ -4,10 +4,11 @@ import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mer import environment, parallel, params, store
+from mer import params
+from mer.base import environment, parallel, store
+from mer.base.errors import main
 from mer.datasets import clips as clip_table
 from mer.datasets.clips import Clip
-from mer.errors import main
 from mer.labels.records import Record
 
 

@@ -8,9 +8,10 @@ import tempfile
 from html import escape
 from pathlib import Path
 
-from mer.apply import NOT_CALIBRATED, NOT_TO_MEASURE, Judged, rows, trained_on
-from mer.reporting import clip_drawings, html
+from mer.reporting import clip_pictures as clip_drawings
+from mer.reporting import html
 from mer.reporting.page import badges
+from mer.runs.apply import NOT_CALIBRATED, NOT_TO_MEASURE, Judged, rows, trained_on
 
 MODELS = {"mol": "Landmarks and flow", "fdp": "Dynamic image and rank scores", "ma2mi": "Where the network looks"}
 FOOTER = ("Made by mer.predict of the mer pipeline, on this machine; the page holds a face: pass it on only as its "

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mer import params
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.evaluation import metrics, significance
 from mer.evaluation.predictions import Predictions
 from mer.evaluation.significance import Paired
 from mer.reporting.plots import is_synthetic
-from mer.reporting.revisions import Source
 from mer.reporting.sections import RULES
+from mer.runs.revisions import Source
 
 SCORES = {"accuracy": "accuracy", "uf1": "UF1", "uar": "UAR", "wf1": "weighted F1", "war": "WAR"}
 BESIDE = (  # keys of metrics.json, what they are, factor, digits: shown where two experiments have them

@@ -7,7 +7,7 @@ import cv2
 import matplotlib.image
 import numpy as np
 
-from mer import store
+from mer.base import store
 
 CAPTION = 18  # px
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mer.reporting.formats import Table
+from mer.tables.formats import Table
 
 HEAVY = 400_000  # bytes above which a PNG goes into the page as JPEG
 WIDEST = 1400  # pixels

@@ -7,11 +7,11 @@ import re
 from html import escape
 from pathlib import Path
 
-from mer import environment, store
+from mer.base import environment, store
 from mer.reporting import html, sections
-from mer.reporting.formats import Table
 from mer.reporting.plots import is_synthetic
 from mer.reporting.sections import RULES
+from mer.tables.formats import Table
 
 FOOTER = ("Made by the mer pipeline (dvc repro). Probabilities of these networks are not calibrated; expressions are "
           "labels of a dataset, not proof of what a person feels.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
-from mer import store
+from mer.base import store
 from mer.evaluation.predictions import Predictions
 from mer.evaluation.protocols import dataset_of
 from mer.labels import records

@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from mer import store
-from mer.errors import MerError
+from mer.base import store
+from mer.base.errors import MerError
 from mer.evaluation.metrics import accuracy, confusion, confusion_by
 from mer.evaluation.predictions import Predictions
 

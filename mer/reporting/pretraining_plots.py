@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mer import store
+from mer.base import store
 from mer.reporting import pictures, plots
 
 RANKS = {1: "Best", 2: "Median", 3: "Worst"}

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from mer import environment, store
+from mer.base import environment, store
 from mer.evaluation import metrics as scores
 from mer.evaluation import predictions
 from mer.reporting import html
-from mer.reporting.formats import Table
+from mer.tables.formats import Table
 
 RULES = {"last": "after the last training step",
          "inner": "at the step that validation subjects of the training fold chose",

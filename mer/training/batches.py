@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mer.base.errors import MerError
 from mer.datasets.clips import Clip
-from mer.errors import MerError
 from mer.labels import records
 from mer.labels.sampling import clip_sets
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mer import store
-from mer.errors import MerError
+from mer.base import store
+from mer.base.errors import MerError
 
 
 def save(path: str | Path, content: dict) -> None:

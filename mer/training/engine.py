@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.training import checkpoint
 from mer.training.batches import Clips
 

@@ -4,9 +4,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from mer.base.errors import MerError
+from mer.datasets.class_sets import LabelSet, class_index
 from mer.datasets.clips import read_clips
-from mer.datasets.labels import LabelSet, class_index
-from mer.errors import MerError
 from mer.labels import records
 from mer.training.batches import Entry
 

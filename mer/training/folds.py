@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mer import store
+from mer.base import store
 from mer.evaluation import predictions, protocols
 from mer.evaluation.protocols import Fold
-from mer.training import checkpoint, engine, tasks
+from mer.training import checkpoint, engine
+from mer.training import task as tasks
 from mer.training.batches import Clips, Entry
 
 

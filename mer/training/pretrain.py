@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mer import store
-from mer.training import engine, folds, tasks
+from mer.base import store
+from mer.training import engine, folds
+from mer.training import task as tasks
 from mer.training.folds import Plan
 
 

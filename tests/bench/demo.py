@@ -20,7 +20,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 
 from pipeline import DVC, checkout, dvc, environment, write_params  # noqa: E402
 
-from mer import parallel, params  # noqa: E402
+from mer import params  # noqa: E402
+from mer.base import parallel  # noqa: E402
 
 FOLDERS = {"index": "index", "landmarks": "landmarks", "align": "aligned", "flow": "flow", "dynamic": "dynamic"}
 

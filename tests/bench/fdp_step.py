@@ -3,10 +3,10 @@
     python tests/bench/fdp_step.py                                    # CPU, one thread, process time, batch 4
     python tests/bench/fdp_step.py --device cuda --batch 36 --dtype bf16 --rounds 20 --no-reference
 
-`reference` is tests/models/fdp_reference.py: the frames' numbers one after the other in every layer, batch norm over
-all. `loop` is this network with `frame_fold: loop`: the whole backbone frame by frame, as in the released code, which
-is another function because of batch norm. Rounds are interleaved and medians reported, so that a busy machine disturbs
-all. On a GPU the time is the device's. The number of operations depends on neither machine nor batch.
+`reference` is tests/models/fdp/fdp_reference.py: the frames' numbers one after the other in every layer, batch norm
+over all. `loop` is this network with `frame_fold: loop`: the whole backbone frame by frame, as in the released code,
+which is another function because of batch norm. Rounds are interleaved and medians reported, so that a busy machine
+disturbs all. On a GPU the time is the device's. The number of operations depends on neither machine nor batch.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from models import fdp_reference  # noqa: E402
+from models.fdp import fdp_reference  # noqa: E402
 
-from mer.models.fdp import FDP  # noqa: E402
-from mer.models.fdp_config import PRESETS, TASKS  # noqa: E402
-from mer.training.fdp_losses import fdp_losses  # noqa: E402
-from mer.training.losses import total_loss  # noqa: E402
+from mer.models.fdp.config import PRESETS, TASKS  # noqa: E402
+from mer.models.fdp.losses import fdp_losses  # noqa: E402
+from mer.models.fdp.network import FDP  # noqa: E402
+from mer.models.mol.losses import total_loss  # noqa: E402
 
 WEIGHTS = {"mer": 1.0, "dynamic": 100.0, "rank": 0.1}  # section 4.1.3
 NO_WORK = ("detach", "alias", "_unsafe_view", "empty", "empty_like", "new_empty")

@@ -24,9 +24,9 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from mer.models.ma2mi_config import Ma2miConfig, latent_shape, loss_weights  # noqa: E402
-from mer.models.miacnet import MIACNet  # noqa: E402
-from mer.training.ma2mi_losses import ma2mi_losses, match, random_affine, unit_vectors, warp_images  # noqa: E402
+from mer.models.ma2mi.config import Ma2miConfig, latent_shape, loss_weights  # noqa: E402
+from mer.models.ma2mi.losses import ma2mi_losses, match, random_affine, unit_vectors, warp_images  # noqa: E402
+from mer.models.ma2mi.network import MIACNet  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:

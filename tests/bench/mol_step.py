@@ -22,10 +22,10 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from models import mol_reference  # noqa: E402
+from models.mol import mol_reference  # noqa: E402
 
-from mer.models.mol import MOL  # noqa: E402
-from mer.models.mol_config import TASKS, MolConfig  # noqa: E402
+from mer.models.mol.config import TASKS, MolConfig  # noqa: E402
+from mer.models.mol.network import MOL  # noqa: E402
 
 NO_WORK = ("detach", "alias", "_unsafe_view", "empty", "empty_like", "new_empty")
 

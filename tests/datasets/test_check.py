@@ -6,8 +6,8 @@ import yaml
 from raw_releases import macro, micro
 from raw_releases.plain import row, write_plain
 
+from mer.base.errors import MerError
 from mer.datasets import __main__ as command
-from mer.errors import MerError
 
 WRITERS = {
     "casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro.write_smic, "casme_sq": micro.write_casme_sq,

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from raw_releases.plain import write_frames
 
+from mer.base.errors import MerError
 from mer.datasets.clips import Clip, frame_files, frame_number, numbered_frames, read_clips, safe_name, write_clips
-from mer.errors import MerError
 
 CLIP = Clip("sub01_EP1", "casme2", "2019", "casme2/sub01", "raw/sub01/EP1", 8, 12, 8, None, 12, 200.0, "others",
             'R2+15, "x"', "no_apex")

@@ -7,10 +7,11 @@ import pytest
 from raw_releases.plain import row, write_frames, write_plain, write_table
 
 from mer import params
-from mer.datasets import labels, releases
+from mer.base.errors import MerError
+from mer.datasets import class_sets as labels
+from mer.datasets import releases
 from mer.datasets.clips import read_clips
 from mer.datasets.index import build_index
-from mer.errors import MerError
 from stages import index as stage
 
 ROWS = [row("b", "p2", label="fear"), row("a", "p1"), row("c", "p1", label="rage")]
@@ -98,7 +99,7 @@ def test_unknown_names_get_the_nearest(tmp_path, mine):
         releases.reader("mines", raw)
     with pytest.raises(MerError, match="not known"):
         releases.reader("../raw/mine", raw)
-    assert releases.reader("mine", raw).__name__ == "mer.datasets.generic"
+    assert releases.reader("mine", raw).__name__ == "mer.datasets.readers.plain"
 
 
 def test_raw_roots():

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mer.datasets.class_sets import known_labels
 from mer.datasets.clips import Clip
 from mer.datasets.index import differing_sets, survey, table
-from mer.datasets.labels import known_labels
 from mer.datasets.rules import Excluded, Reading
 
 MEGC_2019 = known_labels()["casme2"].sets["3-megc"].exclude["2019"]

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from mer.base.errors import MerError
 from mer.datasets.synthetic.expressions import MACRO, MICRO, draw_units, units_text
 from mer.datasets.synthetic.identity import draw_identity
 from mer.datasets.synthetic.plan import Release
 from mer.datasets.synthetic.release import clip_script
 from mer.datasets.synthetic.render import Subject
 from mer.datasets.synthetic.script import course, write_script
-from mer.errors import MerError
 
 LIDS = np.r_[36:48]
 SKIN = np.setdiff1d(np.arange(68), LIDS)

@@ -9,11 +9,11 @@ import dlib
 import numpy as np
 import pytest
 
-from mer import store
+from mer.base import store
+from mer.base.errors import MerError
 from mer.datasets.synthetic import release as release_module
 from mer.datasets.synthetic.plan import releases
 from mer.datasets.synthetic.release import make, render_subject
-from mer.errors import MerError
 from mer.labels import faces
 from mer.reporting import contact_sheet
 

@@ -1,8 +1,8 @@
 import pytest
 from raw_releases.books import write_book
 
+from mer.base.errors import MerError
 from mer.datasets.workbook import by_header, frame, read_sheets
-from mer.errors import MerError
 
 ROWS = [["some note"], ["Sub ject", "Onset_Frame", None, "label"], [" 006 ", 12.0, 3.5, ""], [], ["7", "/", None, "x"]]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from reporting import fabricate
 
-from mer import store
+from mer.base import store
 from mer.evaluation import grad_cam
 
 SIZE, CROP = 48, 40

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.evaluation import predictions
 
 TEXT = """clip_id,subject,fold,seed,selection,label,p_0,p_1,epe,epe_zero,nme,nme_mean_face,failures

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.evaluation import protocols
 
 

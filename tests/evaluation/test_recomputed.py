@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from mer import params, store
+from mer import params
+from mer.base import store
 from mer.evaluation import metrics, predictions, results, significance
-from mer.reporting import tables
+from mer.tables import fill as tables
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("negative", "positive", "surprise")

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.evaluation import metrics, predictions, results
 
 NAMES = ("happiness", "disgust", "surprise")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.evaluation import metrics, predictions, significance
 
 

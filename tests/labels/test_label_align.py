@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from labels.label_tools import clip_row, face_points, save_frames, texture
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.labels import align
 from mer.labels.records import Excluded
 

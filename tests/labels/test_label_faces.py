@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from labels.label_tools import face_points
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.labels import faces
 from mer.labels.records import Excluded
 

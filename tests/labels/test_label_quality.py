@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from labels.label_tools import clip_row, face_points, save_frames, shifted, texture
 
-from mer.errors import MerError
-from mer.labels import align, quality, quality_plots
+from mer.base.errors import MerError
+from mer.labels import align, quality
+from mer.reporting import quality_plots
 
 
 def test_jitter_measures_noise_and_not_motion():

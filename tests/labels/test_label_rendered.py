@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from labels.label_tools import clip_row
 
-from mer import params, store
+from mer import params
+from mer.base import store
 from mer.datasets.synthetic.plan import releases
 from mer.datasets.synthetic.release import render_subject
 from mer.labels import align, faces, quality

@@ -14,9 +14,10 @@ import stages.align
 import stages.dynamic
 import stages.flow
 import stages.landmarks
-from mer import params, store
+from mer import params
+from mer.base import store
+from mer.base.errors import MerError
 from mer.datasets.clips import read_clips, write_clips
-from mer.errors import MerError
 from mer.labels import faces, flow, records
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -1,4 +1,4 @@
-"""Writes small datasets in the plain layout (see mer/datasets/generic.py)."""
+"""Writes small datasets in the plain layout (see mer/datasets/readers/plain.py)."""
 
 import csv
 

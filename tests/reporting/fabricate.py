@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mer import environment, store
+from mer.base import environment, store
 from mer.evaluation import predictions
 
 NAMES = ("happiness", "disgust", "surprise")

@@ -19,8 +19,9 @@ import pytest
 from PIL import Image
 from reporting import fabricate
 
-from mer import store
-from mer.reporting import html, pretraining_plots, sections, tables
+from mer.base import store
+from mer.reporting import html, pretraining_plots, sections
+from mer.tables import fill as tables
 from stages import evaluate, report
 
 ROOT = Path(__file__).parents[2]

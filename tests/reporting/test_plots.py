@@ -5,9 +5,11 @@ import pytest
 from PIL import Image
 from reporting import fabricate
 
-from mer import store
-from mer.errors import MerError
-from mer.reporting import drawings, mol_drawings, plots
+from mer.base import store
+from mer.base.errors import MerError
+from mer.models.mol import pictures as mol_drawings
+from mer.reporting import clips_drawn as drawings
+from mer.reporting import plots
 
 SAMPLING = {"t": 8, "span": "clip", "seed": 0}
 
@@ -110,7 +112,7 @@ def test_warp_golden_numbers():
 
 def test_warp_is_the_one_that_training_uses():
     torch = pytest.importorskip("torch")
-    from mer.training import losses
+    from mer.models.mol import losses
 
     rng = np.random.default_rng(0)
     image, flow = rng.random((20, 30)), rng.normal(0, 3, (2, 20, 30))

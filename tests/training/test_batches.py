@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mer.training import batches, losses
+from mer.models.mol import losses
+from mer.training import batches
 from mer.training.batches import Clips
 
 

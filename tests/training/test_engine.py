@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 from mer.training import checkpoint, engine
 from mer.training.batches import Clips
 from mer.training.engine import Budget
-from mer.training.tasks import Task
+from mer.training.task import Task
 
 
 class Small(nn.Module):

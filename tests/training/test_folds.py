@@ -7,13 +7,15 @@ import pytest
 import torch
 from pipeline import digests, write_params
 
-from mer import params, store
+from mer import params
+from mer.base import store
+from mer.base.errors import MerError
+from mer.datasets.class_sets import LabelSet
 from mer.datasets.clips import Clip, write_clips
-from mer.datasets.labels import LabelSet
-from mer.errors import MerError
 from mer.evaluation import predictions, protocols
 from mer.labels import records, sampling
-from mer.training import engine, entries, folds, tasks
+from mer.training import engine, entries, folds
+from mer.training import task as tasks
 from mer.training.batches import Clips
 
 T, SIDE = 3, 144

@@ -8,10 +8,14 @@ import torch
 from pipeline import write_params
 from training import test_folds as tools
 
-from mer import params, store
+from mer import params
+from mer.base import store
 from mer.evaluation import predictions
-from mer.models.autoencoder import ConvAe
-from mer.training import autoencoder_training, checkpoint, folds, latents, pretrain, tasks
+from mer.models.ma2mi import autoencoder_training
+from mer.models.ma2mi import pairs as latents
+from mer.models.ma2mi.autoencoder import ConvAe
+from mer.training import checkpoint, folds, pretrain
+from mer.training import task as tasks
 
 SMALL = {"fdp": {"width": 0.0625, "n_local": [1, 0, 0, 0], "n_global": [0, 0, 0, 1]},
          "ma2mi": {"width": 0.0625, "conv_ae_width": 0.0625, "conv_ae_steps": 3, "size": 64, "dit_width": 16,
@@ -129,7 +133,7 @@ def test_pretraining_by_reconstruction_resumes_to_the_same_bytes(data, tmp_path,
             raise KeyboardInterrupt
         return draw(self, *args)
 
-    from mer.training.ma2mi_task import Reconstruction
+    from mer.models.ma2mi.task import Reconstruction
     draw = Reconstruction.draw
     monkeypatch.setattr(Reconstruction, "draw", killed)
     with pytest.raises(KeyboardInterrupt):

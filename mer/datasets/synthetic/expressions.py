@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mer.errors import MerError
+from mer.base.errors import MerError
 
 # (action units, probability, one-sided). The overlaps between words (4+7, 1, 4+15 ...) are wanted: they keep the best
 # possible accuracy below 100 %.

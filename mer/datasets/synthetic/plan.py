@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from mer.base.errors import MerError
 from mer.datasets.synthetic.expressions import MACRO, SETS
 from mer.datasets.synthetic.identity import PREFIX
-from mer.errors import MerError
 
 
 class Settings(Protocol):

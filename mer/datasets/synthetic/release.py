@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mer import environment, parallel, store
+from mer.base import environment, parallel, store
 from mer.datasets.synthetic.plan import Release, Settings, releases
 from mer.datasets.synthetic.render import MAX_GRADIENT, Subject
 from mer.datasets.synthetic.script import Script, write_script

@@ -1,0 +1,62 @@
+"""AFEW (EmotiW): aligned faces of film clips; the label is the emotion folder that holds the clip's video.
+
+    Train_AFEW/Angry/013736360.avi, Val_AFEW/...                                      (or Train/, Val/)
+    Train_AFEW/AlignedFaces_LBPTOP_Points/Faces/013736360/*.jpg                       no emotion level, or
+    Train_AFEW/AlignedFaces_LBPTOP_Points/AlignedFaces_LBPTOP_Points/Angry/013736360/*.jpg
+
+The test part has no labels and is not read. No persons are named: `subject` is a split's emotion.
+"""
+
+from pathlib import Path
+
+from mer.base.errors import MerError
+from mer.datasets.rules import Reading, Row, settle
+from mer.datasets.tree import holders, inside, subfolders, video_files
+
+FPS = 25.0
+EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+SPLITS = {"train": "train", "train_afew": "train", "val": "validation", "val_afew": "validation"}
+
+
+def read(root: Path, *, dataset: str) -> Reading:
+    """Read both labelled parts. Raises MerError when neither is found, or no aligned faces are."""
+    parts = {SPLITS[name]: path for holder in holders(root, "|".join(SPLITS))
+             for name, path in subfolders(holder).items() if name in SPLITS}
+    rows, aligned = [], 0
+    for split, folder in sorted(parts.items()):
+        faces = _faces(folder)
+        aligned += len(faces)
+        for clip, emotion in sorted(_labels(folder).items()):
+            rows.append(Row(f"{split}-{clip}", f"{split}-{emotion}", faces.get(clip), None, None, None, emotion,
+                            whole=True, flags=(split, "subject_unknown", "fps_nominal"),
+                            looked_for=f"{inside(root, folder)}/AlignedFaces_LBPTOP_Points/Faces/{clip}"))
+    if not rows:
+        raise MerError(f"{root}: no clips found in the layout Train_AFEW/Angry/013736360.avi")
+    if not aligned:
+        raise MerError(f"{root}: only videos found; unpack AlignedFaces_LBPTOP_Points.zip inside Train_AFEW and its "
+                       "like inside Val_AFEW, or extract frames into the layout "
+                       "Train_AFEW/AlignedFaces_LBPTOP_Points/Faces/013736360/*.jpg")
+    clips, excluded = settle(rows, root=root, dataset=dataset, release="train+val", fps=FPS)
+    return Reading("train+val", tuple(clips), tuple(excluded))
+
+
+def _labels(part: Path) -> dict[str, str]:
+    """Clip -> emotion, from the videos, and from aligned faces that have an emotion level."""
+    labels = {path.stem.lower(): path.parent.name.lower() for path in video_files(part)
+              if path.parent.name.lower() in EMOTIONS}
+    for clip, path in _faces(part).items():
+        if path.parent.name.lower() in EMOTIONS:
+            labels[clip] = path.parent.name.lower()
+    return labels
+
+
+def _faces(part: Path) -> dict[str, Path]:
+    """Clip -> folder of its aligned faces, below .../Faces/ or .../<Emotion>/."""
+    found: dict[str, Path] = {}
+    for name, archive in subfolders(part).items():
+        if name.startswith("alignedfaces"):
+            for holder in holders(archive, "|".join(("faces", *EMOTIONS))):
+                for inner, folder in subfolders(holder).items():
+                    if inner in ("faces", *EMOTIONS):
+                        found.update(subfolders(folder))
+    return found

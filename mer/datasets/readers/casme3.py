@@ -1,0 +1,112 @@
+"""CAS(ME)^3 (30 fps): part A's micro-expressions (table v1 or v2) and part C's (no apex).
+
+    annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx (v1: .xls), CAS(ME)3_part_C_ME.xlsx
+    Part_A_ME_clip/frame/spNo.1_a_355/355.jpg                   one folder an expression, preferred
+    part_A/data/part_A_split/part_A/spNO.1/a/color/355.jpg      whole videos
+    part_C/01/a/color/355.jpg
+
+(subject, filename) is no key, several expressions lie in one video: the key is (subject, filename, onset). Folders and
+tables differ in case (spNo, spNO); frames are missing on disk, mostly the first ones of a video.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mer.base.errors import MerError
+from mer.datasets.rules import Reading, Row, settle
+from mer.datasets.tree import find_tables, frames_root, holders, inside, newest_table, subfolders
+from mer.datasets.workbook import Cell, by_header, frame, read_sheets, text
+
+FPS = 30.0
+COLUMNS = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "emotion")
+COLUMNS_C = ("sub", "count", "onset", "offset", "au", "emotion")
+
+
+def read(root: Path, *, dataset: str, variant: str) -> Reading:
+    """Read one part; `variant` auto (part A, newest table), a_v1, a_v2 or c.
+
+    Raises MerError when table or frames are not found, or the table lacks a column.
+    """
+    notes: list[str] = []
+    if variant == "c":
+        table, release, rows = _part_c(root, notes)
+    else:
+        table, release, rows = _part_a(root, variant, notes)
+    clips, excluded = settle(rows, root=root, dataset=dataset, release=release, fps=FPS)
+    return Reading(release, tuple(clips), tuple(excluded), (table.relative_to(root).as_posix(),), tuple(notes))
+
+
+def _part_a(root: Path, variant: str, notes: list[str]) -> tuple[Path, str, list[Row]]:
+    version = variant.removeprefix("a_") if variant != "auto" else "v[12]"
+    table = newest_table(
+        find_tables(root, rf"cas\(me\)\^?3_part_a_me_label_jpgindex_{version}\.(xlsx?|csv)"), root,
+        f"cas(me)3_part_A_ME_label_JpgIndex_{'v2' if variant == 'auto' else version}.xlsx", notes)
+    records = by_header(next(iter(read_sheets(table).values())), COLUMNS, table)
+    find = _frames_of_part_a(root, notes)
+    rows = []
+    for record in records:
+        subject, name = _subject(record["Subject"], table), text(record["Filename"]).lower()
+        key = f"{subject}_{name}_{record['Onset']}"
+        folder, own = find(subject, name, key)
+        rows.append(Row(key, subject, folder, frame(record["Onset"]), frame(record["Apex"]), frame(record["Offset"]),
+                        text(record["emotion"]), text(record["AU"]), own_folder=own, looked_for=key))
+    return table, "a_v2" if "_v2" in table.name.lower() else "a_v1", rows
+
+
+def _frames_of_part_a(root: Path, notes: list[str]):
+    """A function (subject, filename, key) -> (folder or None, whether it holds that expression alone)."""
+    clips = holders(root, r"spno\.\d+_[a-z]+_\d+", accept=lambda folder: _is_micro_color(inside(root, folder)))
+    if clips:
+        folders = subfolders(clips[0])
+        return lambda subject, name, key: (folders.get(key.lower()), True)
+    videos = frames_root(
+        root, r"spno\.\d+", "Part_A_ME_clip/frame/spNo.1_a_355/355.jpg or part_A/spNO.1/a/color/355.jpg", notes,
+        accept=lambda folder: any("color" in subfolders(video) for video in _grandchildren(folder)))
+    subjects = subfolders(videos)
+
+    def find(subject: str, name: str, key: str) -> tuple[Path | None, bool]:
+        video = subfolders(subjects[subject.lower()]).get(name) if subject.lower() in subjects else None
+        return (subfolders(video).get("color") if video else None), False
+
+    return find
+
+
+def _is_micro_color(path: str) -> bool:
+    """Whether a path holds colour frames of micro-expressions: not of macro-expressions, no depth, no videos."""
+    return not any(word in path for word in ("mae", "depth", "video"))
+
+
+def _grandchildren(folder: Path) -> Iterator[Path]:
+    for subject in subfolders(folder).values():
+        yield from subfolders(subject).values()
+
+
+def _subject(cell: Cell, table: Path) -> str:
+    match = re.fullmatch(r"spno\.(\d+)", text(cell), re.IGNORECASE)
+    if match is None:
+        raise MerError(f"{table}: column Subject holds '{cell}', expected a name such as spNO.1")
+    return f"spNO.{match[1]}"
+
+
+def _part_c(root: Path, notes: list[str]) -> tuple[Path, str, list[Row]]:
+    tables = find_tables(root, r"cas\(me\)\^?3_part_c_me\.(xlsx?|csv)")
+    table = newest_table(tables, root, "CAS(ME)3_part_C_ME.xlsx", notes)
+    records = by_header(next(iter(read_sheets(table).values())), COLUMNS_C, table)
+    frames = frames_root(
+        root, r"\d\d?", "part_C/01/a/color/355.jpg", notes,
+        accept=lambda folder: any("color" in subfolders(video) for video in _grandchildren(folder)))
+    subjects = {int(name): folder for name, folder in subfolders(frames).items() if name.isdigit()}
+    rows = []
+    for record in records:
+        number = frame(record["sub"])
+        if number is None:
+            raise MerError(f"{table}: column sub holds '{record['sub']}', expected a number")
+        folder = next(iter(subfolders(subjects[number]).values()), None) if number in subjects else None
+        # one of the part's AU cells separates with a full-width comma
+        aus = text(record["au"]).replace("\N{FULLWIDTH COMMA}", ",")
+        rows.append(Row(
+            f"c{number:02d}_{record['onset']}", f"c{number:02d}", subfolders(folder).get("color") if folder else None,
+            frame(record["onset"]), None, frame(record["offset"]), text(record["emotion"]), aus,
+            looked_for=f"{inside(root, frames)}/{number:02d}/a/color"))
+    return table, "c", rows

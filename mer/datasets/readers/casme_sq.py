@@ -1,0 +1,69 @@
+"""CAS(ME)^2 (30 fps): long videos as frames, expressions in a workbook without headers, joined by two more sheets.
+
+    CAS(ME)^2code_final.xlsx
+        sheet 1: subject index, expression (disgust1_1), onset, apex, offset, AUs, emotion, type
+        sheet 2: subject number, folder (s15), subject index
+        sheet 3: video code (0101, often stored as the number 101), video (disgust1)
+    rawpic/s15/15_0101disgustingteeth/img001.jpg      (images: raw; cropped: the same tree below a ..crop.. folder)
+
+Dataset casme_sq reads the micro-expressions, casme_sq_macro the macro-expressions of the same videos.
+"""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from mer.base.errors import MerError
+from mer.datasets.rules import LONGEST, Reading, Row, settle
+from mer.datasets.tree import find_tables, frames_root, inside, newest_table, subfolders
+from mer.datasets.workbook import Cell, frame, read_sheets, text
+
+FPS = 30.0
+TYPES = {"casme_sq": "micro-expression", "casme_sq_macro": "macro-expression"}
+
+
+def read(root: Path, *, dataset: str, images: str) -> Reading:
+    """Read the expressions of one type. Raises MerError for missing sheets and names that the naming sheets lack."""
+    notes: list[str] = []
+    tables = find_tables(root, r"cas\(me\)\^?2 ?code_final.*\.xlsx?")
+    table = newest_table(tables, root, "CAS(ME)^2code_final.xlsx", notes)
+    sheets = list(read_sheets(table).values())
+    if len(sheets) < 3:
+        raise MerError(f"{table} has {len(sheets)} sheets, expected 3: expressions, naming rule1, naming rule2")
+    folder_of = {cells[2]: text(cells[1]).lower() for cells in _rows(sheets[1], 3)}
+    code_of = {text(cells[1]).lower(): text(cells[0]).zfill(4) for cells in _rows(sheets[2], 2)}
+    frames = frames_root(
+        root, r"s\d\d", "rawpic/s15/15_0101disgustingteeth/img001.jpg", notes,
+        accept=lambda folder: ("crop" in inside(root, folder)) == (images == "cropped"))
+    videos = {subject: _by_code(folder) for subject, folder in subfolders(frames).items()}
+    wanted = [cells for cells in _rows(sheets[0], 8) if text(cells[7]).lower() == TYPES[dataset]]
+    repeated = Counter((cells[0], text(cells[1])) for cells in wanted)
+    rows = []
+    for cells in wanted:
+        name = text(cells[1])
+        video = name.rsplit("_", 1)[0].lower()
+        if cells[0] not in folder_of or video not in code_of:
+            raise MerError(f"{table}: expression '{name}' of subject {cells[0]} is not in the naming sheets; expected "
+                           f"the subject in the third column of sheet 2, video '{video}' in the second of sheet 3")
+        subject, code = folder_of[cells[0]], code_of[video]
+        clip_id = f"{subject}_{name}" + (f"_{cells[2]}" if repeated[cells[0], name] > 1 else "")
+        rows.append(Row(clip_id, subject, videos.get(subject, {}).get(code), frame(cells[2]), frame(cells[3]),
+                        frame(cells[4]), text(cells[6]), text(cells[5]),
+                        looked_for=f"{inside(root, frames)}/{subject}/..._{code}..."))
+    clips, excluded = settle(rows, root=root, dataset=dataset, release="final", fps=FPS,
+                             longest=LONGEST if dataset == "casme_sq" else None)
+    return Reading("final", tuple(clips), tuple(excluded), (table.relative_to(root).as_posix(),), tuple(notes))
+
+
+def _rows(sheet: list[list[Cell]], width: int) -> list[list[Cell]]:
+    """Rows with a first cell, filled up to `width`."""
+    return [[*row, *[None] * width] for row in sheet if row and row[0] is not None]
+
+
+def _by_code(subject: Path) -> dict[str, Path]:
+    """Video code -> folder, from names such as 15_0101disgustingteeth."""
+    found = {}
+    for name, path in subfolders(subject).items():
+        if match := re.match(r"\d+_(\d{4})", name):
+            found[match[1]] = path
+    return found

@@ -1,0 +1,51 @@
+"""DFEW: single-labelled film clips as aligned 224x224 faces, five folds.
+
+    Clip/clip_224x224/00001/00001_00001.jpg       (clip_224x224_16f, resampled to 16 frames, only when this is missing)
+    EmoLabel_DataSplit/{train,test}(single-labeled)/set_1.csv ... set_5.csv      video_name,label
+
+`video_name` is an unpadded number, labels 1..7 are in the order of LABELS. No persons are named: `subject` is a group
+of a hundred clips.
+"""
+
+from pathlib import Path
+
+from mer.base.errors import MerError
+from mer.datasets.clips import read_csv
+from mer.datasets.rules import Reading, Row, settle
+from mer.datasets.tree import find_tables, frames_root, inside, subfolders
+
+FPS = 25.0
+LABELS = ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear")
+
+
+def read(root: Path, *, dataset: str) -> Reading:
+    """Read every clip that the split files name; a clip's fold is flagged test1 ... test5. Raises MerError."""
+    notes: list[str] = []
+    tables = [path for path in find_tables(root, r"set_[1-5]\.csv") if _part(path)]
+    if not tables:
+        raise MerError(f"{root}: no split files; expected EmoLabel_DataSplit/train(single-labeled)/set_1.csv and so on")
+    frames = frames_root(root, r"\d{5}", "Clip/clip_224x224/00001/00001_00001.jpg", notes, last="16f")
+    folders = subfolders(frames)
+    labels: dict[int, str] = {}
+    folds: dict[int, set[str]] = {}
+    for path in tables:
+        for line, row in read_csv(path, ("video_name", "label")):
+            if not row["video_name"].isdigit() or row["label"] not in "1234567" or len(row["label"]) != 1:
+                raise MerError(f"{path}: row {line} is {row['video_name']},{row['label']}; expected a clip number and "
+                               "a label from 1 to 7")
+            clip, label = int(row["video_name"]), LABELS[int(row["label"]) - 1]
+            if labels.setdefault(clip, label) != label:
+                raise MerError(f"{path}: row {line}: clip {clip} is {label} here, {labels[clip]} in another split file")
+            if _part(path) == "test":
+                folds.setdefault(clip, set()).add(f"test{path.stem[-1]}")
+    rows = [Row(f"{clip:05d}", f"part{clip // 100:03d}", folders.get(f"{clip:05d}"), None, None, None, label,
+                whole=True, flags=("subject_unknown", "fps_nominal", *sorted(folds.get(clip, ()))),
+                looked_for=f"{inside(root, frames)}/{clip:05d}") for clip, label in sorted(labels.items())]
+    clips, excluded = settle(rows, root=root, dataset=dataset, release="single-labeled", fps=FPS)
+    files = tuple(path.relative_to(root).as_posix() for path in tables)
+    return Reading("single-labeled", tuple(clips), tuple(excluded), files, tuple(notes))
+
+
+def _part(path: Path) -> str:
+    """'train' or 'test' from the name of the split file's folder, '' for another file."""
+    return next((part for part in ("train", "test") if path.parent.name.lower().startswith(part)), "")

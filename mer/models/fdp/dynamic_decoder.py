@@ -1,0 +1,75 @@
+"""Dynamic image construction: the dynamic representation F^(d) to the estimated dynamic image (FDP, Fig. 3)."""
+
+import torch
+from torch import Tensor, nn
+
+from mer.models.parts.pooling import max_pool, max_pool_with_places, max_unpool
+
+
+class EncoderDecoder(nn.Module):
+    """(B, inputs, 64, 64) -> (B, 1, 64, 64) in (0, 1): four encoder and four decoder blocks with additive skips.
+
+    paper: widths not given; here: 64, 128, 256, 512 down and 256, 128, 64, 32 up, times `width`.
+    """
+
+    WIDTHS = (64, 128, 256, 512)
+
+    def __init__(self, inputs: int, width: float = 1.0):
+        super().__init__()
+        down = [max(1, round(c * width)) for c in self.WIDTHS]
+        up = [max(1, round(c * width)) for c in (256, 128, 64, 32)]
+        self.encoder = nn.ModuleList(_block(i, o) for i, o in zip([inputs, *down], down, strict=False))
+        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(c, c, 2, 2) for c in down[::-1])
+        self.decoder = nn.ModuleList(_block(i, o) for i, o in zip(down[::-1], up, strict=True))
+        self.out = nn.Conv2d(up[-1], 1, 1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        kept = []
+        for block in self.encoder:
+            kept.append(block(maps))
+            maps = max_pool(kept[-1], 2)
+        for enlarge, block in zip(self.enlarge, self.decoder, strict=True):
+            maps = block(enlarge(maps) + kept.pop())
+        return torch.sigmoid(self.out(maps))
+
+
+def _block(inputs: int, channels: int) -> nn.Sequential:
+    # paper: "leaky ReLU"; here: torch's slope 0.01
+    return nn.Sequential(
+        nn.Conv2d(inputs, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.LeakyReLU()
+    )
+
+
+class SegNet(nn.Module):
+    """The same task in the released code: VGG16's convolutions down, mirrored up, maxima put back to their places.
+
+    # paper: EncoderDecoder; released code: this; here: a switch, off by default.
+    """
+
+    STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+    def __init__(self, inputs: int, width: float = 1.0):
+        super().__init__()
+        stages = [[max(1, round(c * width)) for c in stage] for stage in self.STAGES]
+        firsts = [inputs, *(stage[-1] for stage in stages)]
+        self.encoder = nn.ModuleList(_chain([i, *stage]) for i, stage in zip(firsts, stages, strict=False))
+        ups = [[*reversed(stage), i] for i, stage in zip(firsts, stages, strict=False)]
+        ups[0].pop()  # the last convolution makes the picture
+        self.decoder = nn.ModuleList(map(_chain, reversed(ups)))
+        self.out = nn.Conv2d(stages[0][0], 1, 3, padding=1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        kept = []
+        for stage in self.encoder:
+            maps, places = max_pool_with_places(stage(maps))
+            kept.append(places)
+        for stage in self.decoder:
+            maps = stage(max_unpool(maps, kept.pop()))
+        return torch.sigmoid(self.out(maps))
+
+
+def _chain(channels: list[int]) -> nn.Sequential:
+    parts = []
+    for inputs, out in zip(channels, channels[1:], strict=False):
+        parts += [nn.Conv2d(inputs, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
+    return nn.Sequential(*parts)

@@ -1,0 +1,110 @@
+"""MA2MI in training: pretraining by reconstruction or by labels (MAER), then fine-tuning on onset and apex."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mer.models.ma2mi import network, pairs, reconstruction
+from mer.models.ma2mi.config import ENCODER_WEIGHTS, frozen, loss_weights
+from mer.models.ma2mi.losses import ma2mi_losses
+from mer.models.ma2mi.network import MIACNet
+from mer.models.parts.resnet18 import load_imagenet
+from mer.training import batches
+from mer.training.task import Task
+
+
+class _Ma2mi(Task):
+    head_key = MIACNet.HEAD
+
+    def __init__(self, params):
+        super().__init__(params)
+        self.cfg = params.ma2mi
+        self.weights = loss_weights(params.ma2mi)
+
+    def network(self, n_classes: int, **options) -> nn.Module:
+        model = MIACNet(self.cfg, n_classes, **options)
+        if self.cfg.encoder_weights:
+            for trunk in filter(None, (model.fpe, model.fae)):
+                load_imagenet(trunk, Path(ENCODER_WEIGHTS) / self.cfg.encoder_weights)
+        return model
+
+    def losses(self, outputs, batch):
+        return ma2mi_losses(outputs, batch, self.cfg)
+
+
+class FineTuning(_Ma2mi):
+    """Onset and apex frame to classes; with keep_reconstruction (Table 2) also the apex's latent."""
+
+    def build(self, n_classes):
+        return self.network(n_classes, reconstruct=self.cfg.keep_reconstruction, frozen=frozen(self.cfg))
+
+    def load(self, data, entries, device):
+        if self.cfg.keep_reconstruction:
+            return pairs.load(data, entries, self.cfg, crop=self.params.train.crop, device=device)
+        return super().load(data, entries, device)
+
+    def carry_over(self, model, pretrained, classes):
+        network.carry_over(model, pretrained["model"])
+
+    def draw(self, clips, rows, budget, generator):
+        if self.cfg.keep_reconstruction:
+            # the latents are those of the upright or mirrored centre crop, so that neither crop nor turn can be drawn
+            return pairs.pair_batch(clips, rows, self.cfg, flip=budget.flip, ends=True, generator=generator)
+        batch = batches.train_batch(clips, rows, crop=budget.crop, flip=budget.flip, flow_pairs=0, generator=generator)
+        return replace(batch, frames=pairs.turned(batch.frames, self.cfg.turn, generator))
+
+    def test_batch(self, clips, rows, crop):
+        if self.cfg.keep_reconstruction:
+            return pairs.pair_batch(clips, rows, self.cfg, flip=False, ends=True,
+                                      generator=torch.Generator().manual_seed(0))
+        return super().test_batch(clips, rows, crop)
+
+    def forward(self, model, batch):
+        return model(batch.frames, latent=batch.latents[:, 0] if self.cfg.keep_reconstruction else None)
+
+    def keep(self, model, outputs, batch) -> dict[str, Tensor]:
+        return {"grad_cam": network.grad_cam(model, batch.frames).half()}
+
+
+class Reconstruction(_Ma2mi):
+    """The later frame's latent from the earlier one's and the condition, and the position losses; no labels."""
+
+    classifies = False
+
+    def build(self, n_classes):
+        return self.network(0, reconstruct=True)
+
+    def load(self, data, entries, device):
+        return pairs.load(data, entries, self.cfg, crop=self.params.pretrain.crop, device=device)
+
+    def draw(self, clips, rows, budget, generator):
+        return pairs.pair_batch(clips, rows, self.cfg, flip=budget.flip, ends=False, generator=generator)
+
+    def test_batch(self, clips, rows, crop):
+        return pairs.pair_batch(clips, rows, self.cfg, flip=False, ends=False,
+                                  generator=torch.Generator().manual_seed(0))
+
+    def forward(self, model, batch):
+        return model(batch.frames, batch.latents[:, 0], batch.warped)
+
+    def diagnose(self, model, clips, data):
+        return (reconstruction.measure(model, clips, self.cfg, data),
+                reconstruction.examples(model, clips, self.cfg, data))
+
+
+class Maer(_Ma2mi):
+    """The labelled rival (Table 1): the macro release's classes from its onset and apex (or middle) frame.
+
+    # paper: its pair of frames is not said.
+    """
+
+    def build(self, n_classes):
+        return self.network(n_classes)
+
+
+def pretraining(params) -> Task | None:
+    """The task of ma2mi.pretraining; None for `none`."""
+    kind = {"ma2mi": Reconstruction, "maer": Maer, "none": None}[params.ma2mi.pretraining]
+    return kind and kind(params)

@@ -1,0 +1,50 @@
+"""MOL in training: expressions, flow and landmarks together (section 3)."""
+
+import torch
+from torch import Tensor
+
+from mer.models.mol import losses
+from mer.models.mol.network import MOL
+from mer.training import batches
+from mer.training.task import Task
+
+
+class Mol(Task):
+    head_key = MOL.HEAD
+
+    def __init__(self, params):
+        super().__init__(params)
+        self.weights = {"mer": 1.0, "flow": params.lambda_f, "landmark": params.lambda_m}  # Eq. 9
+        self.classifies = "mer" in params.mol.tasks
+
+    def load(self, data, entries, device):
+        return batches.load(data, entries, self.params.sampling, with_flow="flow" in self.params.mol.tasks,
+                            device=device)
+
+    def build(self, n_classes):
+        return MOL(self.params.mol, n_classes)
+
+    def fit(self, model, clips, rows, crop, *, fresh):
+        mean, sd, residual, shape = batches.statistics(clips, rows)
+        face = shape - (clips.frames.shape[-1] - crop) // 2  # the mean face, in pixels of the centre crop
+        model.fit_input(mean, sd, residual)
+        if fresh:
+            model.set_mean_shape(face.cpu())
+        return {"face": face}
+
+    def forward(self, model, batch):
+        return model(batch.frames, batch.pairs)
+
+    def losses(self, outputs, batch):
+        return losses.mol_losses(outputs, batch, self.params.mol.landmark_loss)
+
+    def errors(self, outputs, batch, constants):
+        return losses.errors(outputs, batch, constants["face"])
+
+    def keep(self, model, outputs, batch) -> dict[str, Tensor]:
+        kept = {}
+        if "flow" in outputs:
+            kept |= {"flow": outputs["flow"].half(), "flow_label": batch.flow.half(), "pair": batch.pairs.int()}
+        if "landmarks" in outputs:
+            kept["landmarks"] = outputs["landmarks"].to(torch.float32)
+        return kept

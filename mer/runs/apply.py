@@ -1,0 +1,205 @@
+"""The networks of a finished run applied to a clip of one's own, by the code that labels and tests the run's clips."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from mer.base import parallel
+from mer.base.errors import MerError
+from mer.datasets.clips import Clip, read_clips
+from mer.datasets.releases import raw_root
+from mer.labels import align, faces, flow, records, sampling
+from mer.models.ma2mi.config import latent_shape
+from mer.reporting import pictures
+from mer.reporting.page import protocol
+from mer.reporting.plots import is_synthetic
+from mer.runs import finished
+from mer.runs.footage import DATASET, Footage
+from mer.training import engine, folds
+from mer.training.batches import Entry
+
+NOT_CALIBRATED = ("These are scores of a softmax, NOT calibrated probabilities: 0.9 does not mean right nine times in "
+                  "ten.")
+NOT_TO_MEASURE = ("A fold's network has seen every subject of its data but those held out: on a subject that it was "
+                  "trained on, its scores measure nothing.")
+LEAST = 0.5  # of a clip's frames must show a face, else its page and the first line printed warn
+LONGEST = 0.5  # seconds; by definition a micro-expression is over by then
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the networks say of a clip.
+
+    Attributes:
+        p: (N, m) float64, the scores of `networks`; shown: the network whose scores lie nearest to the mean.
+        frames: (t, C, C) uint8, what is sampled, centre crops; points: (t, 68, 2) dlib's, in their pixels.
+        kept: what the task keeps of the clip for pictures, by `shown`.
+        film: (T, C, C) uint8, the centre crops of all frames from onset to offset.
+        notes: what was assumed, and what should make one doubt.
+        warning: that a face was found in few frames, else empty.
+    """
+
+    run: finished.Run
+    clip: Clip
+    networks: tuple[finished.Network, ...]
+    p: np.ndarray
+    shown: finished.Network
+    frames: np.ndarray
+    points: np.ndarray
+    kept: dict[str, np.ndarray]
+    film: np.ndarray
+    notes: list[str]
+    warning: str
+
+
+def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], None]) -> tuple[dict, dict]:
+    """Label the clip as the stages landmarks, align and flow do, into stores below `data`; (landmarks, aligned).
+
+    `warn` is called as soon as the landmarks show that a face was found in few frames.
+
+    Raises:
+        MerError: no face in any frame, or a damaged frame.
+    """
+    cv2.setNumThreads(1)  # as in the stages
+    detect, predict = faces.dlib_models(str(faces.predictor_path(p.landmarks.model_path)))
+    count = sum(clip.first <= number <= clip.last for number in film.numbers)
+    try:
+        seen = parallel.progress(film.read(clip), total=count, desc="landmarks", unit="frame")
+        marks = faces.label_frames(seen, detect, predict, p.landmarks.upsample_retry)
+        if words := few_faces(marks):
+            warn(words)
+        aligned = align.align_frames(film.read(clip), marks, **asdict(p.align))
+        aligned["annotation"] = np.array([clip.onset, -1 if clip.apex is None else clip.apex, clip.offset], np.int32)
+        made = {"aligned": aligned}
+        if p.model == "mol" and "flow" in p.mol.tasks:
+            made["flow"] = flow.label_clip(clip.clip_id, aligned, **asdict(p.sampling), pairs=p.flow.pairs)
+    except records.Excluded as reason:
+        raise MerError(f"{film.path}: {reason}") from None
+    if p.model == "ma2mi" and p.ma2mi.keep_reconstruction and p.ma2mi.autoencoder != "none":
+        # what DiT would reconstruct from; the classes' scores do not depend on it, so no autoencoder is asked for
+        channels, side = latent_shape(p.ma2mi)[:2]
+        empty = np.zeros((2, count, channels, side, side), np.float16)
+        made["latents"] = {"mean": empty, "logvar": empty}
+    for stage, record in made.items():
+        records.write(data / stage / DATASET, stage, [clip], {clip.clip_id: record}, attrs={}, summary={},
+                      before={"excluded": [], "index": {}})
+    return marks, aligned
+
+
+def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Footage, clip: Clip,
+          warn: Callable[[str], None] = lambda words: None) -> Judged:
+    """Apply networks of a finished run to a clip; `warn` is told of few faces before they run.
+
+    Raises:
+        MerError: the run has no classes, or the clip cannot be labelled.
+    """
+    # one sampling set, that of the tests, and all of its pairs
+    p = replace(run.params, sampling=replace(run.params.sampling, sets=1),
+                flow=replace(run.params.flow, pairs=run.params.sampling.t - 1))
+    device = engine.pick_device("auto")
+    engine.configure(p.train.threads, p.train.precision)
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        marks, aligned = store_clip(p, film, clip, data, warn)
+        plan = folds.Plan(p, data, (Entry(clip, 0),), run.classes, None, data / "scratch", device)
+        task = plan.task
+        if not task.classifies:
+            raise MerError(f"{run.path}: the run was trained without the task `mer` and names no classes")
+        clips, rows = task.load(data, plan.entries, device), torch.tensor([0])
+        values = []
+        for network in parallel.progress(networks, total=len(networks), desc="networks", unit="network"):
+            values.append(folds.probabilities(plan, finished.load(run, network).to(device), clips, rows)[0])
+        scores = torch.stack(values).double().numpy()
+        nearest = int(np.square(scores - scores.mean(0)).sum(1).argmin())
+        shown = networks[nearest]
+        model = finished.load(run, shown).to(device)
+        _, batch, outputs = next(engine.predict(model, task, clips, rows, crop=p.train.crop))
+        kept = {name: array[0].cpu().numpy() for name, array in task.keep(model, outputs, batch).items()}
+        row = folds.predictions_of(clips, rows, values[nearest][None], shown.fold, shown.seed, "last")
+        sampling = {"t": p.sampling.t, "span": p.sampling.span, "seed": p.sampling.seed}
+        frames, points = pictures.sampled(row, data, p.train.crop, sampling)
+    inset = (p.align.size - p.train.crop) // 2
+    inside = slice(inset, inset + p.train.crop)
+    return Judged(run, clip, networks, scores, shown, frames, points, kept, aligned["frames"][:, inside, inside],
+                  remarks(run, networks, film, clip, marks), few_faces(marks))
+
+
+def few_faces(marks: dict) -> str:
+    """A warning where a face was found in fewer than `LEAST` of the frames; else nothing."""
+    found, count = int((marks["how"] != faces.NEIGHBOUR).sum()), len(marks["how"])
+    return (f"A face was found in {found} of {count} frames only: the scores mean little"
+            if found < LEAST * count else "")
+
+
+def remarks(run: finished.Run, networks, film: Footage, clip: Clip, marks: dict) -> list[str]:
+    """What was assumed about the clip, and what should make one doubt."""
+    p, told = run.params, []
+    numbers = marks["numbers"]
+    annotation = np.array([clip.onset, -1 if clip.apex is None else clip.apex, clip.offset])
+    index = sampling.clip_sets(numbers, annotation, t=p.sampling.t, sets=1, span=p.sampling.span,
+                               seed_words=(p.sampling.seed, clip.clip_id))[0]
+    whole = clip.onset == film.numbers[0] and clip.offset == film.numbers[-1]
+    told.append(f"Frames {clip.onset} to {clip.offset}, " + ("the whole clip" if whole else
+                f"of {film.numbers[0]} to {film.numbers[-1]}") + f"; sampled: {', '.join(map(str, numbers[index]))}.")
+    if whole:
+        told.append("Assumed: the expression begins with the first frame and ends with the last (else: --onset, "
+                    "--offset).")
+    used = p.sampling.t == 2 or p.sampling.span == "onset_apex"
+    if clip.apex is None and used:
+        told.append(f"Assumed: the apex is frame {sampling.apex_or_middle(annotation)}, midway, as the pipeline does "
+                    "for clips without one (--apex).")
+    elif not used:
+        told.append("This run samples without regard to the apex.")
+    if len(set(index.tolist())) < len(index):
+        told.append(f"There are fewer frames than the {p.sampling.t} that are sampled, so some are seen twice.")
+    if film.fps:
+        seconds = (clip.offset - clip.onset + 1) / film.fps
+        told.append(f"{seconds:.2f} s at {film.fps:g} frames per second.")
+        if seconds > LONGEST:
+            told.append(f"A micro-expression lasts at most {LONGEST} s: find its onset, apex and offset, and name "
+                        "them.")
+    lost, several = int((marks["how"] == faces.NEIGHBOUR).sum()), int((marks["faces"] > 1).sum())
+    if lost:
+        told.append(f"No face was found in {lost} of {len(numbers)} frames; they took the nearest frame's box.")
+    if several:
+        told.append(f"{several} frames hold several faces; the largest is taken.")
+    known = trained_clip(run, film)
+    if known is not None:
+        seen = sum(known.subject not in network.held_out for network in networks)
+        told.append(f"This is clip {known.clip_id} of {known.subject}, of the run's own data: {seen} of the "
+                    f"{len(networks)} networks were trained on this subject" +
+                    (", and their scores measure nothing." if seen else "."))
+    return told
+
+
+def trained_clip(run: finished.Run, film: Footage) -> Clip | None:
+    """The clip of the run's own data that a folder of frames is, if it is one."""
+    for dataset in run.params.datasets if run.data else ():
+        root, table = raw_root(dataset, run.data / "raw"), run.data / "aligned" / dataset / "clips.csv"
+        for clip in read_clips(table) if table.is_file() else ():
+            if (root / clip.frames_dir).resolve() == film.path.resolve():
+                return clip
+    return None
+
+
+def trained_on(run: finished.Run) -> str:
+    """On which data, and under which protocol, the networks were trained."""
+    about = run.about
+    before = f", pretrained on {' + '.join(about['pretrained_on'])}" if about["pretrained_on"] else ""
+    marked = ". SYNTHETIC faces: says nothing about real ones" if is_synthetic(about["datasets"]) else ""
+    marked += ". CONTROL: the training labels were shuffled" if about.get("shuffle_labels") else ""
+    return (f"{about['model'].upper()} trained on {' + '.join(about['datasets'])}{before}; {len(run.classes)} classes, "
+            f"{about['clips']} clips of {len(about['subjects'])} subjects; {protocol(about['protocol'])}; after the "
+            f"last step; profile {about['profile']}{marked}.")
+
+
+def rows(judged: Judged) -> list[tuple]:
+    """Per class, the highest mean first: name, mean, sd, lowest, highest score, and how many networks prefer it."""
+    p, best = judged.p, judged.p.argmax(axis=1)
+    return [(judged.run.classes[j], p[:, j].mean(), p[:, j].std(), p[:, j].min(), p[:, j].max(), int((best == j).sum()))
+            for j in np.argsort(-p.mean(axis=0), kind="stable")]

@@ -1,0 +1,119 @@
+"""Files of a finished experiment, wherever it is: a DVC experiment, a Git revision, the workspace, another checkout.
+
+    source = revisions.find("lofty-wren")
+    source.text("reports/metrics.json")
+"""
+
+import contextlib
+import functools
+import logging
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer.base.errors import MerError
+from mer.params import _nearest
+
+WORKSPACE = "workspace"
+
+
+@dataclass(frozen=True)
+class Source:
+    """`name`: as the user typed it, of a folder its last part; `commit`: full hash, "" for a folder; `folder`: the
+    files' root, None for a revision."""
+
+    name: str
+    commit: str = ""
+    folder: Path | None = None
+
+    def text(self, path: str) -> str:
+        """A file's content, tracked by Git or by DVC (from the cache, else from the remote).
+
+        Raises:
+            MerError: it is not there, or its content is not in the cache.
+        """
+        try:
+            return self._bytes(path).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise MerError(f"{self.name}: {path}: not a text file ({error})") from None
+        except FileNotFoundError:
+            raise MerError(self._missing(path)) from None
+
+    def has(self, path: str) -> bool:
+        """Whether the experiment has such a file, be its content in the cache or not."""
+        return (self.folder / path).is_file() if self.folder is not None else self._tracked.exists(path)
+
+    def _bytes(self, path: str) -> bytes:
+        if self.folder is not None:
+            return (self.folder / path).read_bytes()
+        # what Git holds comes from Git: DVC first reads the whole graph of the revision, which takes a second
+        shown = subprocess.run(["git", "show", f"{self.commit}:./{path}"], capture_output=True, check=False)
+        if shown.returncode == 0:
+            return shown.stdout
+        with _quiet():
+            return self._tracked.read_bytes(path)
+
+    @functools.cached_property
+    def _tracked(self):
+        from dvc.api import DVCFileSystem
+
+        return DVCFileSystem(".", rev=self.commit)
+
+    def _missing(self, path: str) -> str:
+        if self.folder is not None:
+            return (f"{self.name}: no {path} there; run `dvc checkout` (or `dvc pull`) to fetch it, `dvc repro` to "
+                    "make it")
+        if self.has(path):
+            return (f"{self.name}: the content of {path} is not in the cache; run `dvc fetch --all-commits` (`dvc exp "
+                    "pull REMOTE NAME` for an experiment), or make it again by `dvc exp run`")
+        return f"{self.name}: {path} is not part of this revision; it was not run: `git checkout` it and `dvc repro`"
+
+
+def find(name: str) -> Source:
+    """The source called `name`: `workspace`, a DVC experiment, what Git knows, or a folder, tried in this order.
+
+    Raises:
+        MerError: none of these, naming the nearest; or an experiment's name that stands for several.
+    """
+    if name == WORKSPACE:
+        return Source(name, folder=Path())
+    commit, known = _resolve(name)
+    if commit:
+        return Source(name, commit)
+    if Path(name).is_dir():
+        return Source(Path(name).resolve().name, folder=Path(name))
+    raise MerError(f"{name}: no DVC experiment, Git revision or folder of this name{_nearest(name, known)}; `dvc exp "
+                   "list --all-commits` names the experiments")
+
+
+def _resolve(name: str) -> tuple[str, list[str]]:
+    """(hash, []), or ("", the names that are known); nothing is known outside of a repository."""
+    from dvc.exceptions import DvcException
+    from dvc.scm import SCM, RevError, resolve_rev
+
+    try:
+        scm = SCM(".")
+    except DvcException:
+        return "", [WORKSPACE]
+    with contextlib.closing(scm):
+        try:
+            return resolve_rev(scm, name), []
+        except RevError as error:
+            if "ambiguous" in str(error):
+                raise MerError(f"{name}: several experiments have this name; give the hash of the one that is meant "
+                               "(`dvc exp list --all-commits`)") from None
+        kinds = re.compile("refs/(?:heads|tags|exps/../[0-9a-f]+)/(.+)")
+        return "", [WORKSPACE, *(match[1] for match in map(kinds.fullmatch, scm.iter_refs()) if match)]
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep DVC's warnings about a missing file from standing beside our error."""
+    logger = logging.getLogger("dvc")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,105 @@
+"""What differs between the papers' models when they are trained: the network, its data, losses and what is measured.
+
+`Task` is the common part; mer/models/*/task.py hold the models' own.
+"""
+
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mer.training import batches, checkpoint
+from mer.training.batches import Batch, Clips, Entry
+from mer.training.engine import Budget
+
+
+class Task:
+    """One model's side of training; what is not overridden suits a network that sees the sampled frames alone.
+
+    Attributes:
+        weights: the weight of each named loss.
+        head_key: the layer whose rows are classes, in the state dict.
+        classifies: whether the network has class outputs.
+    """
+
+    weights: dict[str, float]
+    head_key: str
+    classifies = True
+
+    def __init__(self, params):
+        self.params = params
+
+    def load(self, data: Path, entries: tuple[Entry, ...], device: str) -> Clips:
+        """The clips of a run on the device, read from the stores below `data`."""
+        return batches.load(data, entries, self.params.sampling, with_flow=False, device=device)
+
+    def build(self, n_classes: int) -> nn.Module:
+        """A network with fresh weights."""
+        raise NotImplementedError
+
+    def fit(self, model: nn.Module, clips: Clips, rows: Tensor, crop: int, *, fresh: bool) -> dict[str, Tensor]:
+        """Set the network's input statistics from the training clips `rows`, and with `fresh` its starting biases.
+
+        Returns:
+            The constants of these clips that estimates are compared with, for `errors`.
+        """
+        return {}
+
+    def carry_over(self, model: nn.Module, pretrained: dict, classes: tuple[str, ...]) -> None:
+        """Copy the weights of a pretraining checkpoint (keys model, classes) into `model`."""
+        checkpoint.load_pretrained(model, pretrained, classes, self.params.pretrain.head, self.head_key)
+
+    def draw(self, clips: Clips, rows: Tensor, budget: Budget, generator: torch.Generator) -> Batch:
+        """A training batch of the clips `rows`; all randomness comes from `generator`."""
+        return batches.train_batch(clips, rows, crop=budget.crop, flip=budget.flip, flow_pairs=budget.flow_pairs,
+                                   generator=generator)
+
+    def test_batch(self, clips: Clips, rows: Tensor, crop: int) -> Batch:
+        """The fixed batch that is evaluated."""
+        return batches.test_batch(clips, rows, crop=crop)
+
+    def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The network's named outputs."""
+        return model(batch.frames)
+
+    def losses(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Named scalars, unweighted."""
+        raise NotImplementedError
+
+    def errors(self, outputs: dict[str, Tensor], batch: Batch, constants: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Auxiliary errors per clip (B,), by the columns of the prediction table."""
+        return {}
+
+    def keep(self, model: nn.Module, outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Arrays (B, ...) per test clip that pictures are drawn from."""
+        return {}
+
+    def diagnose(self, model: nn.Module, clips: Clips, data: Path) -> tuple[dict[str, float], dict[str, dict]]:
+        """After pretraining on `clips`: numbers that tell what it learned, and examples {name: arrays} to be drawn."""
+        return {}, {}
+
+
+def task(params) -> Task:
+    """The task of `params.model` in the folds."""
+    from mer.models.fdp import task as fdp_task
+    from mer.models.ma2mi import task as ma2mi_task
+    from mer.models.mol import task as mol_task
+
+    return {"mol": mol_task.Mol, "fdp": fdp_task.Fdp, "ma2mi": ma2mi_task.FineTuning}[params.model](params)
+
+
+def pretraining(params) -> Task | None:
+    """The task of `params.model` on the macro-expression releases; None where the settings leave pretraining out."""
+    from mer.models.ma2mi import task as ma2mi_task
+
+    if not params.pretrain.sources or not params.pretrain.steps:
+        return None
+    return ma2mi_task.pretraining(params) if params.model == "ma2mi" else task(params)
+
+
+def budget(params, section) -> Budget:
+    """The training budget of a section (`params.train` or `params.pretrain`), with the run's learning rate."""
+    names = {f.name for f in fields(Budget)} - {"lr", "precision"}
+    values = {f.name: getattr(section, f.name) for f in fields(section) if f.name in names}
+    return Budget(**values, lr=params.lr, precision=params.train.precision)

@@ -1,0 +1,79 @@
+"""The map over work items: order, resume, errors from workers."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mer.base import parallel
+from mer.base.errors import MerError
+
+
+def double(item):
+    return {"value": np.array([item * 2])}
+
+
+def picky(item):
+    if item == 3:
+        raise MerError("item 3: is bad; expected a good one")
+    return {"value": np.array([item])}
+
+
+ITEMS = [(f"clip{i}", i) for i in range(6)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order(workers):
+    results = parallel.work(double, ITEMS, desc="test", workers=workers)
+    assert [result["value"][0] for result in results] == [0, 2, 4, 6, 8, 10]
+
+
+def test_a_second_run_reuses_what_the_first_finished_and_says_so(tmp_path, capsys):
+    with pytest.raises(MerError, match="item 3"):
+        parallel.work(picky, ITEMS, desc="label", workers=1, scratch=tmp_path)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["clip0", "clip1", "clip2"]
+    stamp = (tmp_path / "clip0.h5").stat().st_mtime_ns
+    results = parallel.work(double, ITEMS, desc="label", workers=1, scratch=tmp_path)
+    assert "reusing 3 of 6 clips from an interrupted run" in capsys.readouterr().err
+    assert (tmp_path / "clip0.h5").stat().st_mtime_ns == stamp
+    assert [result["value"][0] for result in results] == [0, 1, 2, 6, 8, 10]  # the first three are picky's
+
+
+def test_an_error_in_a_worker_process_arrives_as_it_is():
+    with pytest.raises(MerError, match="item 3: is bad"):
+        parallel.work(picky, ITEMS, desc="test", workers=2)
+
+
+def test_the_scratch_folder_depends_on_every_input(monkeypatch, tmp_path):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    one = parallel.scratch_dir("flow", {"sets": 1}, "digest")
+    assert one == parallel.scratch_dir("flow", {"sets": 1}, "digest")
+    others = [("flow", {"sets": 2}, "digest"), ("flow", {"sets": 1}, "d"), ("align", {"sets": 1}, "digest")]
+    assert len({one, *(parallel.scratch_dir(*words) for words in others)}) == 4
+    parallel.clear_scratch("flow", keep=one)
+    assert one.exists()
+    parallel.clear_scratch("flow")
+    assert not one.exists()
+
+
+def test_another_run_waits_for_the_folder_and_does_not_clear_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    mine = parallel.scratch_dir("flow", 1)
+    (mine / "clip.h5").touch()
+    other = ("from mer.base import parallel; parallel.clear_scratch('flow'); parallel.scratch_dir('flow', 2); "
+             "folder = parallel.scratch_dir('flow', 1); print(sorted(path.name for path in folder.iterdir()))")
+    process = subprocess.Popen([sys.executable, "-c", other], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "flow: waiting for another run that makes the same\n"
+    assert (mine / "clip.h5").exists() and len(list(mine.parent.iterdir())) == 2 and process.poll() is None
+    parallel.clear_scratch("flow")  # leaves the other's own folder
+    assert process.communicate(timeout=60)[0] == "[]\n" and process.returncode == 0
+
+
+def test_a_digest_changes_with_content_and_names(tmp_path):
+    (tmp_path / "a").write_text("x")
+    first = parallel.digest(tmp_path)
+    (tmp_path / "a").write_text("y")
+    second = parallel.digest(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert len({first, second, parallel.digest(tmp_path)}) == 3
