@@ -10,13 +10,14 @@ from mer import params
 from mer.base import parallel, store
 from mer.base.errors import main
 from mer.datasets.class_sets import label_set
+from mer.datasets.releases import is_synthetic
 
 DATA, OUT, PLOTS = Path("data"), Path("data/pretrained"), Path("reports/plots/pretraining")
 
 
 def run() -> None:
     p = params.load()
-    from mer.reporting import plots, pretraining_plots
+    from mer.reporting import pretraining_plots
     from mer.training import engine, entries, folds, pretrain  # slow to import: after the check
     from mer.training import task as tasks
 
@@ -33,7 +34,7 @@ def run() -> None:
     entries.refuse_known_faces(DATA, p.pretrain.sources, p.datasets)
     clips, classes = entries.collect(DATA, sets)
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.pretrain.sources]
-    stores += [DATA / "latents"] if params.needs_latents(p) else []
+    stores += [DATA / "latents"] if "latents" in params.of_model(p, "labels") else []
     scratch = parallel.scratch_dir(
         "pretrain", parallel.code("mer.training", "mer.models", "mer.evaluation"), parallel.digest(*stores), classes,
         p.model, getattr(p, p.model), p.pretrain, p.lambda_f, p.lambda_m, p.lambda_d, p.lambda_r, p.lr, p.sampling,
@@ -48,7 +49,7 @@ def run() -> None:
     numbers = {"steps": p.pretrain.steps, **pretrain.summarise(made)}
     store.write_json(OUT / "summary.json",
                      {**summary, "classes": list(classes), "clips": len(clips), "numbers": numbers})
-    pretraining_plots.draw(list(made.values()), PLOTS, plots.is_synthetic(p.pretrain.sources))
+    pretraining_plots.draw(list(made.values()), PLOTS, is_synthetic(p.pretrain.sources), p.model)
     # kept: `data/aligned` and its like are shared by all datasets, so DVC runs this stage again when only the
     # micro-expression release changes, and then nothing has to be trained
     parallel.clear_scratch("pretrain", keep=scratch)

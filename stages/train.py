@@ -23,7 +23,7 @@ def run() -> None:
     before = tasks.pretraining(p)
     pretrained = DATA / "pretrained" if before else None
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.datasets]
-    stores += [DATA / "latents"] if params.needs_latents(p) and p.ma2mi.keep_reconstruction else []
+    stores += [DATA / "latents"] if "latents" in params.of_model(p, "labels") and p.ma2mi.keep_reconstruction else []
     scratch = parallel.scratch_dir(
         "train", parallel.code("mer.training", "mer.models", "mer.evaluation"),
         parallel.digest(*stores, DATA / "pretrained"), classes, p.model, getattr(p, p.model), p.train, p.lambda_f,
