@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mer import params
-from mer.base import store
+from mer.base import knobs, store
 from mer.base.errors import MerError, main
+from mer.base.knobs import flatten
 from mer.evaluation import metrics, predictions
 from mer.reporting import comparison
 from mer.reporting.comparison import Comparison, Experiment
 from mer.runs import finished, revisions
-from mer.tables.fill import flatten
 
 FILES = ("params.yaml", "reports/metrics.json", "reports/predictions.csv")
 
@@ -38,7 +38,7 @@ def read(letter: str, name: str) -> Experiment:
         try:
             with contextlib.chdir(root):
                 finished.refuse_changes()
-                numbers, raw = store.read_json(FILES[1]), params.read_yaml(Path(FILES[0]))
+                numbers, raw = store.read_json(FILES[1]), knobs.read_yaml(Path(FILES[0]))
                 table = predictions.read(FILES[2])
         except MerError as error:
             raise MerError(f"{name}: {error}") from None

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mer.base import store
 from mer.base.errors import MerError, main
-from mer.evaluation.protocols import dataset_of
-from mer.reporting import page
+from mer.datasets.clips import dataset_of
+from mer.evaluation.protocols import protocol
 from mer.runs import finished
 
 SCORES = (("accuracy", "accuracy"), ("uf1", "UF1"), ("uar", "UAR"), ("wf1", "weighted F1"))
@@ -90,7 +90,7 @@ def card(run: finished.Run, networks: tuple[finished.Network, ...], config: dict
         f"- data: {_list(about['datasets'])}, {about['clips']} clips of {len(about['subjects'])} subjects",
         f"- pretraining: {_list(about['pretrained_on']) or 'none'}",
         f"- label set {about['classes']}, classes in the order of the outputs: {_list(run.classes)}",
-        f"- protocol: {about['protocol']} ({page.protocol(about['protocol'])})",
+        f"- protocol: {about['protocol']} ({protocol(about['protocol'])})",
         "- selection rule: the network after the last training step; none was chosen on the subjects it is tested on",
         f"- code: commit {config['commit']} (at the time of the export)", "",
         "## Who was held out", "",

@@ -5,28 +5,23 @@ Every knob stands in params.yaml. A value of `null` is filled from `profiles.<mo
 the key, the value, and what was expected.
 """
 
-import dataclasses
-import difflib
-import re
+import importlib
 import types
-import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.models.fdp import config as fdp_config
-from mer.models.fdp.config import FdpConfig
-from mer.models.ma2mi import config as ma2mi_config
-from mer.models.ma2mi.config import Ma2miConfig
-from mer.models.mol import config as mol_config
-from mer.models.mol.config import MolConfig
-
-CONFIGS = {"mol": mol_config, "fdp": fdp_config, "ma2mi": ma2mi_config}
+from mer.base.knobs import build, fill, knob, nearest, read_yaml
 
 
-def knob(low: float | None = None, high: float | None = None, choices: tuple | None = None, empty: bool = True):
-    """A dataclass field with its allowed range, both ends included, or its choices; lists: of each item."""
-    return field(metadata={"low": low, "high": high, "choices": choices, "empty": empty})
+def _configs() -> dict[str, types.ModuleType]:
+    """{model: its config.py}, of every folder of mer/models that has one, by their ORDER and name."""
+    names = sorted(path.parent.name for path in Path(__file__).parent.glob("models/*/config.py"))
+    found = {name: importlib.import_module(f"mer.models.{name}.config") for name in names}
+    return dict(sorted(found.items(), key=lambda item: getattr(item[1], "ORDER", len(found))))
+
+
+CONFIGS = _configs()
 
 
 @dataclass(frozen=True)
@@ -146,9 +141,7 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Params:
-    """The whole of params.yaml; the right-hand comments there say what each key means."""
-
+class _Run:
     model: str = knob(choices=tuple(CONFIGS))
     datasets: tuple[str, ...] = knob(empty=False)
     classes: str = knob()
@@ -171,12 +164,21 @@ class Params:
     sampling: Sampling
     flow: Flow
     dynamic: Dynamic
-    mol: MolConfig
-    fdp: FdpConfig
-    ma2mi: Ma2miConfig
+
+
+_Models = make_dataclass("_Models", [(name, config.Config) for name, config in CONFIGS.items()], frozen=True)
+
+
+@dataclass(frozen=True)
+class _Budgets:
     pretrain: Pretrain
     train: Train
     evaluate: Evaluate
+
+
+@dataclass(frozen=True)
+class Params(_Budgets, _Models, _Run):  # the fields of the last come first
+    """The whole of params.yaml; the right-hand comments there say what each key means."""
 
 
 def load(path: str | Path = "params.yaml") -> Params:
@@ -199,19 +201,19 @@ def resolve(raw: dict, path: str | Path = "params.yaml") -> Params:
     model, name = raw.get("model"), raw.get("profile")
     if model not in CONFIGS:
         raise MerError(f"{path}: model = {model!r}; expected one of {', '.join(CONFIGS)}"
-                       f"{_nearest(str(model), CONFIGS)}")
+                       f"{nearest(str(model), CONFIGS)}")
     for each in CONFIGS:
         if not isinstance(profiles, dict) or not isinstance(profiles.get(each), dict) or "paper" not in profiles[each]:
             raise MerError(f"{path}: key `profiles.{each}.paper` is missing; expected a block per profile")
     if name not in profiles[model]:
         raise MerError(f"{path}: profile = {name!r}; expected one of {', '.join(map(str, profiles[model]))}"
-                       f"{_nearest(str(name), profiles[model])}")
+                       f"{nearest(str(name), profiles[model])}")
     # a network's own section and loss weights come from its own profile, all others from that of the chosen model
-    filled = _fill(raw, profiles[model][name], f"profiles.{model}.{name}")
+    filled = fill(raw, profiles[model][name], f"profiles.{model}.{name}")
     for each in CONFIGS:
         found = name if name in profiles[each] else "paper"  # not every model has a profile `released`
         own = {key: value for key, value in profiles[each][found].items() if key == each or key.startswith("lambda_")}
-        filled |= _fill({key: raw.get(key) for key in own}, own, f"profiles.{each}.{found}")
+        filled |= fill({key: raw.get(key) for key in own}, own, f"profiles.{each}.{found}")
     params = build(Params, _shared(filled), "")
     _check_sense(params)
     return params
@@ -220,154 +222,21 @@ def resolve(raw: dict, path: str | Path = "params.yaml") -> Params:
 def _shared(values: dict) -> dict:
     """`values` with the knobs that stand in one place and are used in two: the frames of a clip, FDP's coefficients."""
     values = dict(values)
-    for section, key, source in (("mol", "t", "sampling"), ("fdp", "t", "sampling"), ("fdp", "coeffs", "dynamic")):
+    for section, key, source in ((name, key, source) for name, config in CONFIGS.items()
+                                 for key, source in getattr(config, "SHARED", {}).items()):
         own, other = values.get(section), values.get(source)
         if isinstance(own, dict) and isinstance(other, dict) and key not in own:
             values[section] = {**own, key: other.get(key)}
     return values
 
 
-def _loader(path: Path | str) -> type:
-    import yaml
+def of_model(p: Params, name: str) -> tuple:
+    """What the function `name` of the chosen model's config.py says of the parameters, () where it has none.
 
-    class Loader(yaml.SafeLoader):
-        """PyYAML reads YAML 1.1, where 1e-05 is a string and off is false; DVC writes YAML 1.2, which this takes."""
-
-        def construct_mapping(self, node, deep=False):
-            keys = [self.construct_object(key) for key, _ in node.value]
-            twice = next((key for key in keys if keys.count(key) > 1), None)
-            if twice is not None:
-                raise MerError(f"{path}: key `{twice}` stands twice (line {node.start_mark.line + 1} and below)")
-            return super().construct_mapping(node, deep)
-
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(
-        r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
-        list("-+0123456789."))
-    for letter in "yYnNoO":  # of yes, no, on, off
-        Loader.yaml_implicit_resolvers[letter] = [
-            (tag, rule) for tag, rule in Loader.yaml_implicit_resolvers[letter] if tag != "tag:yaml.org,2002:bool"]
-    return Loader
-
-
-def read_yaml(path: Path) -> dict:
-    import yaml
-
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _loader(path))
-    except FileNotFoundError:
-        raise MerError(f"{path}: no such file; run the command in the project's root") from None
-    except yaml.YAMLError as error:
-        raise MerError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise MerError(f"{path}: expected keys and values, found {type(raw).__name__}")
-    return raw
-
-
-def _fill(section: dict, defaults: dict, where: str) -> dict:
-    """`section` with its nulls replaced by the profile's values; a profile key that no section has is refused."""
-    filled = dict(section)
-    for key, value in (defaults or {}).items():
-        if key not in section:
-            raise MerError(f"params.yaml: {where}.{key} fits no key of params.yaml{_nearest(key, section)}")
-        if isinstance(value, dict):
-            if not isinstance(section[key], dict):
-                raise MerError(f"params.yaml: {key} = {section[key]!r}; expected a section with keys")
-            filled[key] = _fill(section[key], value, f"{where}.{key}")
-        elif section[key] is None:
-            filled[key] = value
-    return filled
-
-
-def build(kind: type, values: object, where: str):
-    """An instance of the dataclass `kind` from a mapping, every key present, none unknown, each of its type."""
-    if not isinstance(values, dict):
-        raise MerError(f"params.yaml: {where[:-1]} = {values!r}; expected a section with keys")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    hints = typing.get_type_hints(kind)
-    for key in values:
-        if key not in fields:
-            raise MerError(f"params.yaml: unknown key `{where}{key}`{_nearest(str(key), fields)}")
-    built = {}
-    for name, f in fields.items():
-        if name not in values:
-            wanted = _expected(hints[name], f.metadata)
-            raise MerError(f"params.yaml: key `{where}{name}` is missing; expected {wanted}")
-        if dataclasses.is_dataclass(hints[name]):
-            built[name] = build(hints[name], values[name], f"{where}{name}.")
-        else:
-            built[name] = _value(values[name], hints[name], f.metadata, f"{where}{name}")
-    try:
-        return kind(**built)
-    except ValueError as error:  # a dataclass's own check of a combination
-        raise MerError(f"params.yaml: {where[:-1]}: {error}") from None
-
-
-def _value(value: object, hint: object, limits: dict, key: str):
-    near = _nearest(value, limits["choices"]) if limits.get("choices") and isinstance(value, str) else ""
-    refuse = MerError(f"params.yaml: {key} = {value!r}; expected {_expected(hint, limits)}{near}")
-    if isinstance(hint, types.UnionType):
-        if value is None and type(None) in typing.get_args(hint):
-            return None
-        hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list) or (not value and limits.get("empty") is False) or (
-                len(set(map(str, value))) < len(value) and not limits.get("repeat")):
-            raise refuse
-        inner = typing.get_args(hint)[0]
-        return tuple(_value(item, inner, limits, f"{key}[{i}]") for i, item in enumerate(value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    # -S classes=3 is written by DVC as the number 3, and label sets are names
-    if hint is str and isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise refuse
-    low, high, choices = (limits.get(name) for name in ("low", "high", "choices"))
-    if choices is not None and value not in choices:
-        raise refuse
-    if low is not None and not low <= value <= high:
-        raise refuse
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        raise refuse
-    return value
-
-
-def needs_latents(p: Params) -> bool:
-    """Whether the run reads data/latents: MA2MI's reconstruction, unless in pixel space."""
-    used = p.pretrain.sources and p.pretrain.steps or p.ma2mi.keep_reconstruction
-    return bool(p.model == "ma2mi" and p.ma2mi.pretraining == "ma2mi" and p.ma2mi.autoencoder != "none" and used)
-
-
-def check_value(kind: type, name: str, text: str, key: str):
-    """The value that `text`, as typed after -S, gives the field `name` of a section, checked as in `load`."""
-    import yaml
-
-    f = next(f for f in dataclasses.fields(kind) if f.name == name)
-    return _value(yaml.load(text, _loader("command line")), typing.get_type_hints(kind)[name], f.metadata, key)
-
-
-def _expected(hint: object, limits: dict) -> str:
-    optional = ""
-    if isinstance(hint, types.UnionType):
-        optional = " or null"
-        hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
-    many = typing.get_origin(hint) is tuple
-    if many:
-        hint = typing.get_args(hint)[0]
-    text = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(hint, "a section")
-    if limits.get("choices"):
-        text = "one of " + ", ".join(map(str, limits["choices"]))
-    elif limits.get("low") is not None:
-        text += f" from {limits['low']:g} to {limits['high']:g}"
-    if many:
-        unlike = "" if limits.get("repeat") else " without repetition"
-        text = f"a list{unlike}, each {text}" + (", not empty" if limits.get("empty") is False else "")
-    return text + optional
-
-
-def _nearest(word: str, known: typing.Iterable) -> str:
-    near = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
-    return f"; did you mean `{near[0]}`?" if near else ""
+    `labels(p)`: the label stores that the run reads beside the aligned clips. `files(p)`: further files that it reads.
+    `problems(p)`: combinations with other sections that cannot run, each a line.
+    """
+    return tuple(getattr(CONFIGS[p.model], name, lambda p: ())(p))
 
 
 def _check_sense(p: Params) -> None:
@@ -403,18 +272,16 @@ def _check_sense(p: Params) -> None:
     for name, config in CONFIGS.items():
         for problem in config.validate(getattr(p, name)):
             raise MerError(f"params.yaml: {problem}")
-    side = {"mol": mol_config.SIZE, "fdp": fdp_config.SIZE}.get(p.model)
+    side = getattr(CONFIGS[p.model], "SIZE", None)
     for name, section in (("pretrain", p.pretrain), ("train", p.train)):
         if side is not None and section.crop != side:
             raise MerError(f"params.yaml: {name}.crop = {section.crop}; expected {side}, the side of the input of "
                            f"model = {p.model}")
-    tasks = {"mol": p.mol.tasks, "fdp": p.fdp.tasks}.get(p.model, ("mer",))
-    if "mer" not in tasks and p.selection != ("last",):
+    if "mer" not in getattr(getattr(p, p.model), "tasks", ("mer",)) and p.selection != ("last",):
         raise MerError(f"params.yaml: selection = {list(p.selection)}; expected [last], because without the task "
                        "`mer` there are no class predictions to select by")
-    if p.model == "ma2mi" and p.sampling.t != 2:
-        raise MerError(f"params.yaml: sampling.t = {p.sampling.t}; expected 2 with model = ma2mi, which sees the onset "
-                       "and the apex frame")
+    for problem in of_model(p, "problems"):
+        raise MerError(f"params.yaml: {problem}")
     if p.protocol in ("composite", "cross_dataset") and len(p.datasets) < 2:
         raise MerError(f"params.yaml: protocol = {p.protocol!r} with datasets = {list(p.datasets)}; expected two "
                        "datasets or more")

@@ -17,7 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from mer import params
-from mer.base import parallel, store
+from mer.base import knobs, parallel, store
 from mer.base.errors import MerError, main
 from mer.datasets.class_sets import label_set
 
@@ -32,7 +32,7 @@ def with_value(p, key: str, text: str):
         section = getattr(section, parent, None)
     if section is None or not hasattr(section, last) or dataclasses.is_dataclass(getattr(section, last)):
         raise MerError(f"tune: {key} is no knob of params.yaml; expected for example mol.k")
-    checked = params.check_value(type(section), last, text, key)
+    checked = knobs.check_value(type(section), last, text, key)
 
     def replace(node, names: list[str]):
         if not names:
@@ -51,7 +51,6 @@ def trial(job) -> tuple[float, int, int]:
     import torch
 
     from mer.training import engine, folds
-    from mer.training import task as tasks
 
     plan, people, seed = job
     p = plan.params
@@ -60,7 +59,7 @@ def trial(job) -> tuple[float, int, int]:
     valid = torch.tensor([i for i, e in enumerate(clips.entries) if e.subject in people])
     rest = torch.tensor([i for i, e in enumerate(clips.entries) if e.subject not in people])
     model, _ = folds.start_model(plan, clips, rest, seed, "tune")
-    budget = dataclasses.replace(tasks.budget(p, p.train), checkpoint_every=p.train.steps + 1)
+    budget = dataclasses.replace(engine.budget(p, p.train), checkpoint_every=p.train.steps + 1)
     engine.train(model, plan.task, clips, rest, budget, seed=seed, state=plan.scratch / "unused.pt", desc="tune")
     values, truth = folds.probabilities(plan, model, clips, valid), clips.label[valid.to(plan.device)].cpu()
     likelihood = values.clamp_min(1e-12).log()[torch.arange(len(truth)), truth].sum().item()

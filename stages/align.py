@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from mer import params
 from mer.base import parallel
 from mer.datasets.releases import raw_root
 from mer.labels import align, records
@@ -33,4 +34,4 @@ def run(dataset, p, clips, before) -> None:
 
 
 if __name__ == "__main__":
-    command("align", "landmarks", __doc__, run)
+    command("align", "landmarks", __doc__, run, params.load)

@@ -3,6 +3,7 @@
 import functools
 from dataclasses import asdict
 
+from mer import params
 from mer.base import parallel
 from mer.labels import dynamic_image, records
 from mer.labels.run import command, done, label
@@ -12,7 +13,7 @@ def run(dataset, p, clips, before) -> None:
     out, source = f"data/dynamic/{dataset}", f"data/aligned/{dataset}"
     settings = {**asdict(p.sampling), "coeffs": p.dynamic.coeffs}
     attrs = {"units": "dynamic: 0 to 1; index: positions into the aligned frames", **settings}
-    if p.model != "fdp":
+    if "dynamic" not in params.of_model(p, "labels"):
         records.write(out, "dynamic", clips, {}, attrs=attrs, summary={"dataset": dataset, "used": False},
                       before=before)
         print(f"dynamic {dataset}: model {p.model} uses no dynamic images, an empty store is written")
@@ -28,4 +29,4 @@ def run(dataset, p, clips, before) -> None:
 
 
 if __name__ == "__main__":
-    command("dynamic", "aligned", __doc__, run)
+    command("dynamic", "aligned", __doc__, run, params.load)

@@ -13,9 +13,9 @@ import numpy as np
 from mer import params
 from mer.base import environment, store
 from mer.base.errors import main
+from mer.datasets.releases import is_synthetic
 from mer.evaluation import grad_cam, predictions, results
-from mer.reporting import clips_drawn as drawings
-from mer.reporting import plots
+from mer.reporting import clips_drawn, plots
 
 DATA, REPORTS = Path("data"), Path("reports")
 
@@ -43,15 +43,15 @@ def run() -> None:
     store.write_json(REPORTS / "pretraining.json", store.read_json(DATA / "pretrained/summary.json")["numbers"])
     predictions.write(REPORTS / "predictions.csv", predictions.concat([table, before] if before else [table]))
 
-    out, head, synthetic = REPORTS / "plots/results", table.where(p.selection[0]), plots.is_synthetic(p.datasets)
+    out, head, synthetic = REPORTS / "plots/results", table.where(p.selection[0]), is_synthetic(p.datasets)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     plots.confusion_matrix(head, names, out, synthetic)
     plots.subject_bars(head, out, synthetic)
     plots.training_curves([path.with_name("log.csv") for path in found], out, synthetic)
-    drawings.draw(last, DATA, out, p.evaluate.pictures, synthetic, crop=p.train.crop,
+    clips_drawn.draw(p.model, last, DATA, out, p.evaluate.pictures, synthetic, crop=p.train.crop,
                   sampling={"t": p.sampling.t, "span": p.sampling.span, "seed": p.sampling.seed}, names=names,
-                  slope=p.fdp.rank_slope, compared=compared)
+                  compared=compared, cfg=getattr(p, p.model))
     print(results.line(numbers))
 
 

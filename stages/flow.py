@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from mer import params
 from mer.base import parallel
 from mer.labels import flow, records
 from mer.labels.run import command, done, label
@@ -14,7 +15,7 @@ def run(dataset, p, clips, before) -> None:
     out, source = f"data/flow/{dataset}", f"data/aligned/{dataset}"
     settings = {**asdict(p.sampling), "pairs": p.flow.pairs}
     attrs = {"units": "flow: crop pixels, u right, v down; index: positions into the aligned frames", **settings}
-    if not (p.model == "mol" and "flow" in p.mol.tasks):
+    if "flow" not in params.of_model(p, "labels"):
         records.write(out, "flow", clips, {}, attrs=attrs, summary={"dataset": dataset, "used": False}, before=before)
         print(f"flow {dataset}: model {p.model} has no flow task, an empty store is written")
         return
@@ -35,4 +36,4 @@ def run(dataset, p, clips, before) -> None:
 
 
 if __name__ == "__main__":
-    command("flow", "aligned", __doc__, run)
+    command("flow", "aligned", __doc__, run, params.load)

@@ -3,6 +3,7 @@
 import functools
 from dataclasses import asdict
 
+from mer import params
 from mer.datasets.releases import raw_root
 from mer.labels import faces, records
 from mer.labels.run import command, done, label, raw_state
@@ -27,4 +28,4 @@ def run(dataset, p, clips, before) -> None:
 
 
 if __name__ == "__main__":
-    command("landmarks", "index", __doc__, run)
+    command("landmarks", "index", __doc__, run, params.load)

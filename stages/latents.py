@@ -10,6 +10,7 @@ from pathlib import Path
 from mer import params
 from mer.base import environment, parallel, store
 from mer.base.errors import main
+from mer.models.ma2mi.config import needs_latents
 
 DATA, OUT = Path("data"), Path("data/latents")
 
@@ -18,7 +19,7 @@ def run() -> None:
     argparse.ArgumentParser(prog="python -m stages.latents", description=__doc__).parse_args()
     p = params.load()
     cfg, sources = p.ma2mi, p.pretrain.sources
-    if not params.needs_latents(p):
+    if not needs_latents(p):
         print("latents: these settings use none, an empty store is written")
         store.write_json(OUT / "summary.json", {"autoencoder": None, "clips": 0})
         return

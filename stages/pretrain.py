@@ -10,13 +10,14 @@ from mer import params
 from mer.base import environment, parallel, store
 from mer.base.errors import main
 from mer.datasets.class_sets import label_set
+from mer.datasets.releases import is_synthetic
 
 DATA, OUT, PLOTS = Path("data"), Path("data/pretrained"), Path("reports/plots/pretraining")
 
 
 def run() -> None:
     p = params.load()
-    from mer.reporting import plots, pretraining_plots
+    from mer.reporting import pretraining_plots
     from mer.training import engine, entries, folds, pretrain  # slow to import: after the check
     from mer.training import task as tasks
 
@@ -33,7 +34,7 @@ def run() -> None:
     entries.refuse_known_faces(DATA, p.pretrain.sources, p.datasets)
     clips, classes = entries.collect(DATA, sets)
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.pretrain.sources]
-    stores += [DATA / "latents"] if params.needs_latents(p) else []
+    stores += [DATA / "latents"] if "latents" in params.of_model(p, "labels") else []
     before = environment.stores(p.pretrain.sources, DATA / "latents")
     environment.tell("pretrain", before)
     scratch = parallel.scratch_dir(
@@ -51,7 +52,7 @@ def run() -> None:
     store.write_json(OUT / "summary.json",
                      {**summary, "classes": list(classes), "clips": len(clips), "numbers": numbers,
                       "made_with": environment.made_with("pretrain", "", *before)})
-    pretraining_plots.draw(list(made.values()), PLOTS, plots.is_synthetic(p.pretrain.sources))
+    pretraining_plots.draw(list(made.values()), PLOTS, is_synthetic(p.pretrain.sources), p.model)
     # kept: `data/aligned` and its like are shared by all datasets, so DVC runs this stage again when only the
     # micro-expression release changes, and then nothing has to be trained
     parallel.clear_scratch("pretrain", keep=scratch)

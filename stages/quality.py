@@ -10,6 +10,7 @@ from mer.datasets.class_sets import class_index, label_set
 from mer.datasets.clips import read_clips
 from mer.datasets.releases import raw_root
 from mer.labels import quality, records
+from mer.labels.truth import read_truth
 from mer.reporting import quality_plots
 
 FLOW_CLIPS = 16  # clips per dataset whose onset-to-apex flow is compared with the truth
@@ -20,7 +21,7 @@ def measure(dataset: str, set_name: str, p: params.Params) -> quality.Quality:
     clips = read_clips(f"data/aligned/{dataset}/clips.csv")
     labels = label_set(dataset, set_name, "data/aligned")
     class_of = {c.clip_id: labels.names[k] for c in clips if (k := class_index(c, labels)) is not None}
-    truth = quality.read_truth(raw_root(dataset), clips)
+    truth = read_truth(raw_root(dataset), clips)
     result = quality.Quality(numbers={"is_synthetic": int(dataset in ("synthetic", "synthetic_macro"))})
     marks, summary = records.read(f"data/landmarks/{dataset}", clips, ["points", "how", "score", "numbers"])
     quality.measure_landmarks(result, marks, clips, truth, len(summary["excluded"]))

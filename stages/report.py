@@ -8,6 +8,7 @@ from mer import params
 from mer.base import store
 from mer.base.errors import main
 from mer.reporting import page
+from mer.runs import collect
 from mer.tables import fill as tables
 from mer.tables import formats
 
@@ -16,7 +17,7 @@ DATA, REPORTS = Path("data"), Path("reports")
 
 def run() -> None:
     p = params.load()
-    this = tables.run_of(p, store.read_json(REPORTS / "metrics.json"))
+    this = collect.run_of(p, store.read_json(REPORTS / "metrics.json"))
     book = tables.paper(p.model)
     filled = [tables.fill(book, name, [this]) for name in book["tables"]]
     shutil.rmtree(REPORTS / "tables", ignore_errors=True)

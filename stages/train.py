@@ -22,7 +22,7 @@ def run() -> None:
     clips, classes = entries.collect(DATA, sets)
     before = tasks.pretraining(p)
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.datasets]
-    stores += [DATA / "latents"] if params.needs_latents(p) and p.ma2mi.keep_reconstruction else []
+    stores += [DATA / "latents"] if "latents" in params.of_model(p, "labels") and p.ma2mi.keep_reconstruction else []
     earlier = environment.stores(p.datasets, DATA / "latents", DATA / "pretrained")
     environment.tell("train", earlier)
     scratch = parallel.scratch_dir(

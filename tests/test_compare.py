@@ -344,7 +344,7 @@ def test_dvc_plots_diff_shows_every_declared_plot_of_two_commits(tmp_path):
         fabricate.run_folder(tmp_path, table(skill, int(skill)))
         fabricate.set_params(tmp_path, seeds="[0, 1]", lambda_f=str(skill))
         scratch = fabricate.pretrained(tmp_path / ".scratch/pretraining", reconstruction=False)
-        pretraining_plots.draw([scratch], tmp_path / "reports/plots/pretraining", True)
+        pretraining_plots.draw([scratch], tmp_path / "reports/plots/pretraining", True, "mol")
         with contextlib.chdir(tmp_path):
             evaluate.run()
         done = dvc(tmp_path, "commit", "--force", "--quiet", "pretrain", "evaluate")

@@ -112,7 +112,7 @@ def test_the_reconstruction_beats_copying_and_needs_the_condition(data, tmp_path
     pairs = task.load(data, plan.entries, "cpu")
     rows = torch.arange(len(pairs))
     model, _ = folds.start_model(plan, pairs, rows, 0, "pretrain", task)
-    engine.train(model, task, pairs, rows, tasks.budget(p, p.pretrain), seed=0, state=tmp_path / "state.pt",
+    engine.train(model, task, pairs, rows, engine.budget(p, p.pretrain), seed=0, state=tmp_path / "state.pt",
                  desc="pretrain")
     batch = latents.pair_batch(pairs, rows, p.ma2mi, flip=False, ends=False,
                                generator=torch.Generator().manual_seed(0))

@@ -26,8 +26,9 @@ from mer.datasets.synthetic import plan, release
 from mer.evaluation import predictions, results
 from mer.labels import align, faces, flow, records
 from mer.models.ma2mi import pairs as latents
-from mer.models.ma2mi.autoencoder import ConvAe, read_safetensors
+from mer.models.ma2mi.autoencoder import ConvAe
 from mer.runs import apply, finished, footage
+from mer.training.checkpoint import read_safetensors
 from stages import train
 
 BUDGET = {"steps": 3, "batch": 3, "threads": 1, "workers": 1}

@@ -155,3 +155,11 @@ def frame_files(raw_root: str | Path, clip: Clip) -> list[tuple[int, Path]]:
     if not frames:
         raise MerError(f"{clip.clip_id}: no frame numbered {clip.first}..{clip.last} in {folder}; run index again")
     return frames
+
+
+def dataset_of(subject: str) -> str:
+    """`casme2` of `casme2/sub01`."""
+    dataset, slash, rest = subject.partition("/")
+    if not (dataset and slash and rest):
+        raise MerError(f"subject {subject!r}; expected <dataset>/<subject>, so that subjects of two datasets differ")
+    return dataset

@@ -82,3 +82,8 @@ def read(name: str, root: str | Path, *, images: str = "raw", variant: str | Non
             raise MerError(f"index.images = '{images}'; expected raw or cropped")
         options["images"] = images
     return importlib.import_module(f"mer.datasets.readers.{release.module}").read(root, dataset=name, **options)
+
+
+def is_synthetic(datasets) -> bool:
+    """Whether any of the datasets' faces are generated: results on them are marked everywhere."""
+    return any(name.split("/")[0].startswith("synthetic") for name in datasets)

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from mer.base import store
+from mer.datasets.clips import dataset_of
 from mer.datasets.releases import raw_root
 from mer.evaluation import outputs, significance
 from mer.evaluation.predictions import Predictions
-from mer.evaluation.protocols import dataset_of
 from mer.labels import records
 
 FRACTION, PERCENTILE = 0.5, 99
@@ -107,8 +107,8 @@ def moving_region(flow: np.ndarray, unsure: np.ndarray, matrix: np.ndarray, size
         matrix: (2, 3), raw -> crop, of the onset frame; size: side of the aligned crop, pixels.
     """
     # here: cv2 and dlib, which a run without a truth never needs
-    from mer.labels.quality import flow_in_crop
-    from mer.reporting.contact_sheet import without_head_motion
+    from mer.labels.head_motion import without_head_motion
+    from mer.labels.truth import flow_in_crop
 
     # the head's motion is out already, so that both ends are seen through the onset's matrix
     motion, valid = flow_in_crop(without_head_motion(flow), unsure, matrix, matrix, size)

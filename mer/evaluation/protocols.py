@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mer.base.errors import MerError
+from mer.datasets.clips import dataset_of
 
 
 @dataclass(frozen=True)
@@ -150,12 +151,11 @@ def inner_subjects(train_subjects: Collection[str], n: int, seed_words: Sequence
     return sorted(sorted(people, key=lambda name: _ticket(seed_words, name))[:n])
 
 
-def dataset_of(subject: str) -> str:
-    """`casme2` of `casme2/sub01`."""
-    dataset, slash, rest = subject.partition("/")
-    if not (dataset and slash and rest):
-        raise MerError(f"subject {subject!r}; expected <dataset>/<subject>, so that subjects of two datasets differ")
-    return dataset
+def protocol(name: str) -> str:
+    """The protocol in words."""
+    return {"loso": "leave one subject out", "composite": "composite of datasets, leave one subject out",
+            "cross_dataset": "trained on one dataset, tested on another",
+            "kfold": "subject-independent k-fold", "official": "the release's own folds"}.get(name, name)
 
 
 def _ticket(words: Sequence[object], name: str) -> str:

@@ -3,10 +3,13 @@
 import numpy as np
 
 from mer.base.errors import MerError
+from mer.datasets.clips import dataset_of
 from mer.evaluation import metrics, significance
 from mer.evaluation.predictions import Predictions
-from mer.evaluation.protocols import dataset_of
 
+RULES = {"last": "after the last training step",
+         "inner": "at the step that validation subjects of the training fold chose",
+         "oracle": "at the step that is best on the tested subject itself (never a result)"}
 AUX = {  # column of the table -> key of metrics.json
     "epe": "epe", "epe_zero": "epe_zero_flow", "nme": "nme", "nme_mean_face": "nme_mean_face",
     "failures": "failure_rate", "mse": "mse", "mse_mean_image": "mse_mean_image",

@@ -1,28 +1,20 @@
-"""How good the labels are: detection, landmarks and flow, against the truth where a release brings one.
-
-A release with truth has `truth/<subject>.h5` in its raw folder (the synthetic one has): numbers (T,) of its frames,
-points (T, 68, 2) in raw pixels, flow (2, H, W) in raw pixels from onset to apex, eye_mask (H, W) 1 where not valid.
-"""
+"""How good the labels are: detection, landmarks and flow, against the truth where a release brings one."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mer.base import store
-from mer.base.errors import MerError
 from mer.datasets.clips import Clip
 from mer.labels import sampling
-from mer.labels.align import LEFT_EYE, RIGHT_EYE, move
 from mer.labels.faces import NEIGHBOUR
 from mer.labels.flow import tvl1
-from mer.labels.records import Record, shard_name
+from mer.labels.records import Record
+from mer.labels.truth import flow_errors, flow_in_crop, inter_ocular, landmark_errors, true_points
 
 PARTS = {"jaw": slice(0, 17), "brow": slice(17, 27), "nose": slice(27, 36), "eye": slice(36, 48),
          "mouth": slice(48, 68)}
 INNER = slice(17, 68)  # the jaw is left out of the headline error: its points may slide along the outline
-ACTIVE = 0.5  # pixels of the crop: what truly moves farther than this from onset to apex
 FAILURE = 0.10  # a frame whose inner error is above this fraction of the inter-ocular distance (MOL, section 4)
 
 
@@ -38,11 +30,6 @@ class Quality:
     examples: list[dict] = field(default_factory=list)  # see `onset_apex`
 
 
-def inter_ocular(points: np.ndarray) -> np.ndarray:
-    """Distance of the eye centres, the means of points 36-41 and 42-47: (..., 68, 2) -> (...)."""
-    return np.linalg.norm(points[..., RIGHT_EYE, :].mean(-2) - points[..., LEFT_EYE, :].mean(-2), axis=-1)
-
-
 def jitter(points: np.ndarray) -> float:
     """Frame-to-frame noise of a clip's inner points, pixels (standard deviation per coordinate); NaN below 3 frames.
 
@@ -50,46 +37,6 @@ def jitter(points: np.ndarray) -> float:
     """
     second = np.diff(points[:, INNER].astype(np.float64), n=2, axis=0)
     return float(np.sqrt((second**2).mean() / 6)) if len(second) else float("nan")
-
-
-def landmark_errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Distances to the true points (T, 68, 2) as fractions of the true inter-ocular distance: (T, 68)."""
-    return np.linalg.norm(points - truth, axis=-1) / inter_ocular(truth)[:, None]
-
-
-def flow_in_crop(flow: np.ndarray, unsure: np.ndarray, onset: np.ndarray, apex: np.ndarray, size: int):
-    """True flow, raw pixels at the onset frame's pixels, as seen between the aligned onset and apex crops.
-
-    A crop pixel q shows raw p = onset^-1(q), which moves to p + flow(p); the apex crop shows that at
-    apex(p + flow(p)).
-
-    Args:
-        flow: (2, H, W); unsure: (H, W), 1 where it is not valid; onset, apex: (2, 3) raw -> crop.
-
-    Returns:
-        (2, size, size) float64 crop pixels and (size, size) bool, where it is valid.
-    """
-    planes = [cv2.warpAffine(f.astype(np.float32), onset, (size, size), flags=cv2.INTER_LINEAR,
-                             borderMode=cv2.BORDER_REPLICATE) for f in flow]
-    valid = cv2.warpAffine((1 - unsure).astype(np.uint8), onset, (size, size), flags=cv2.INTER_NEAREST) > 0
-    q = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).astype(np.float64)
-    p = (q - onset[:, 2]) @ np.linalg.inv(onset[:, :2]).T
-    return (move(apex, p + np.stack(planes, -1)) - q).transpose(2, 0, 1), valid
-
-
-def flow_errors(flow: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> dict[str, float]:
-    """Mean end-point error in pixels over valid pixels, that of zero flow, and the share of the true flow recovered.
-
-    `slope` is the regression of estimated on true flow through zero; 1 = nothing lost, TV-L1 flattens small bumps.
-    `epe_active` and `epe_zero_active`, if any pixel truly moves by more than ACTIVE, are means over those alone.
-    """
-    est, true = flow[:, valid].astype(np.float64), truth[:, valid]
-    error, length = np.hypot(*(est - true)), np.hypot(*true)
-    found = {"epe": float(error.mean()), "epe_zero": float(length.mean()),
-             "slope": float((est * true).sum() / max((true**2).sum(), 1e-12))}
-    if (active := length > ACTIVE).any():
-        found |= {"epe_active": float(error[active].mean()), "epe_zero_active": float(length[active].mean())}
-    return found
 
 
 def onset_apex(item: tuple[Clip, Record, Record | None]) -> dict:
@@ -117,28 +64,6 @@ def chosen(clips: list[Clip], count: int) -> list[Clip]:
     """At most `count` clips, spread evenly over the list: the same ones in every run."""
     picks = np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int)) if clips else ()
     return [clips[i] for i in picks]
-
-
-def read_truth(raw_root: Path, clips: list[Clip]) -> dict[str, Record]:
-    """The truth records of a release's clips, {} if it brings none."""
-    found: dict[str, Record] = {}
-    for subject in dict.fromkeys(clip.subject for clip in clips):
-        path = raw_root / "truth" / shard_name(subject)
-        found |= store.read_shard(path)[0] if path.is_file() else {}
-    return found
-
-
-def true_points(clip_id: str, truth: Record, numbers: np.ndarray) -> np.ndarray:
-    """The true points (T, 68, 2) of the frames with these numbers.
-
-    Raises:
-        MerError: a frame without true points.
-    """
-    place = {number: k for k, number in enumerate(truth["numbers"].tolist())}
-    if missing := [number for number in numbers.tolist() if number not in place]:
-        raise MerError(f"{clip_id}: frame {missing[0]} has no true points; delete the raw folder and run `dvc repro`, "
-                       "which makes frames and truth anew")
-    return truth["points"][[place[number] for number in numbers.tolist()]]
 
 
 def measure_landmarks(quality: Quality, marks: dict[str, Record], clips: list[Clip], truth: dict[str, Record],

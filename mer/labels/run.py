@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mer import params
 from mer.base import environment, parallel, store
 from mer.base.errors import main
 from mer.datasets import clips as clip_table
@@ -12,13 +11,17 @@ from mer.datasets.clips import Clip
 from mer.labels.records import Record
 
 
-def command(stage: str, source: str, about: str, run: Callable[[str, params.Params, list[Clip], dict], None]) -> None:
-    """Run a stage as `python -m stages.<stage> <dataset>`: `run(dataset, parameters, clips, summary of `source`)`."""
+def command(stage: str, source: str, about: str, run: Callable[[str, object, list[Clip], dict], None],
+            load: Callable[[], object]) -> None:
+    """Run a stage as `python -m stages.<stage> <dataset>`: `run(dataset, parameters, clips, summary of `source`)`.
+
+    `load` reads the parameters.
+    """
     def body() -> None:
         parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=about)
         parser.add_argument("dataset", help="one of params.yaml's datasets or pretrain.sources")
         dataset = parser.parse_args().dataset
-        p = params.load()  # first, so that a wrong knob is told within the first second
+        p = load()  # first, so that a wrong knob is told within the first second
         folder = Path("data") / source / dataset
         clips, before = clip_table.read_clips(folder / "clips.csv"), store.read_json(folder / "summary.json")
         environment.tell(stage, [before])
@@ -28,7 +31,7 @@ def command(stage: str, source: str, about: str, run: Callable[[str, params.Para
 
 
 def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[tuple[str, object]],
-          settings: params.Parallel, inputs: Iterable[object]) -> dict[str, Record]:
+          settings, inputs: Iterable[object]) -> dict[str, Record]:
     """Map `fn` over (clip id, item) on all cores: {clip id: record}; finished clips survive an interrupted run.
 
     Args:

@@ -8,12 +8,10 @@ import tempfile
 from html import escape
 from pathlib import Path
 
-from mer.reporting import clip_pictures as clip_drawings
-from mer.reporting import html
+from mer.reporting import clip_pictures, html
 from mer.reporting.page import badges
 from mer.runs.apply import NOT_CALIBRATED, NOT_TO_MEASURE, Judged, rows, trained_on
 
-MODELS = {"mol": "Landmarks and flow", "fdp": "Dynamic image and rank scores", "ma2mi": "Where the network looks"}
 FOOTER = ("Made by mer.predict of the mer pipeline, on this machine; the page holds a face: pass it on only as its "
           "owner allows. Expressions are labels of a dataset, not proof of what a person feels.")
 FRAMES = 300  # of the moving picture at most: a longer clip would make the page too heavy
@@ -41,10 +39,11 @@ def _sections(judged: Judged) -> str:
     header = ("class", "score") if len(judged.networks) == 1 else ("class", "mean score", "sd", "lowest", "highest",
                                                                    "preferred by")
     cells = [(name, *(f"{value:.4f}" for value in values), count) for name, *values, count in rows(judged)]
+    drawing = clip_pictures.of(run.about["model"])
     with tempfile.TemporaryDirectory() as folder:
         chart = Path(folder) / "scores.png"
-        clip_drawings.scores(run.classes, judged.p, 1 / len(run.classes), chart)
-        drawn = clip_drawings.draw(run.about["model"], judged, Path(folder))
+        clip_pictures.scores(run.classes, judged.p, 1 / len(run.classes), chart)
+        drawn = drawing.own_clip(judged, Path(folder))
         shown = html.figures([html.figure(chart)])
         pictures = html.figures(map(html.figure, drawn))
     spoken = (f"Scores above are those of this network, {judged.shown.name}." if len(judged.networks) == 1 else
@@ -54,7 +53,7 @@ def _sections(judged: Judged) -> str:
     return "".join((
         html.section("scores", "Scores", shown,
                      html.grid("Scores, not calibrated", header, [row[:len(header)] for row in cells])),
-        html.section("pictures", MODELS[run.about["model"]], html.paragraph(spoken, "quiet"), pictures, _film(judged)),
+        html.section("pictures", drawing.TITLE, html.paragraph(spoken, "quiet"), pictures, _film(judged)),
         html.section("clip", "The clip", *map(html.paragraph, judged.notes)),
         html.section("network", "The networks", html.paragraph(trained_on(run)), html.paragraph(NOT_TO_MEASURE),
                      html.grid("Each network's scores", ("fold", "seed", *run.classes), networks))))
@@ -64,8 +63,8 @@ def _film(judged: Judged) -> str:
     """The moving picture, folded away: what moves by itself must be possible to stop."""
     if len(judged.film) > FRAMES:
         return ""
-    data = base64.b64encode(clip_drawings.film(judged)).decode("ascii")
-    side = clip_drawings.SHOWN
-    told = f"{len(judged.film)} frames from onset to offset, {1000 // clip_drawings.SLOWER} a second"
+    data = base64.b64encode(clip_pictures.film(judged)).decode("ascii")
+    side = clip_pictures.SHOWN
+    told = f"{len(judged.film)} frames from onset to offset, {1000 // clip_pictures.SLOWER} a second"
     return (f'<details><summary>Moving picture: {told}</summary><img src="data:image/gif;base64,{data}" '
             f'width="{side}" height="{side}" alt="The face in the centre crop, {told}, over and over"></details>')

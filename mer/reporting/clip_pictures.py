@@ -1,19 +1,17 @@
-"""Pictures of a clip of one's own, whose class nobody knows: scores, and what the shown network makes of the frames."""
+"""Pictures of a clip of one's own, whose class nobody knows; a model's pictures.py (`own_clip`) draws what it sees."""
 
+import importlib
 import io
+import types
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from PIL import Image
 
-from mer.models.fdp.pictures import k_line, score_axes
-from mer.models.ma2mi.pictures import panels
-from mer.models.mol.pictures import flow_colours, wheel
 from mer.reporting import pictures, plots
 
 ACROSS = 4  # frames side by side, which a phone still shows
-FAINT = 0.15  # pixels of motion below which a flow is all but transparent
 SLOWER, SHOWN = 200, 240  # milliseconds a frame of the moving picture, pixels of its side
 
 
@@ -43,22 +41,6 @@ def scores(names: tuple[str, ...], p: np.ndarray, chance: float, path: Path) -> 
     plots.save(fig, path, title, f"Score of each class, {what}: {told}. They are no probabilities.", False)
 
 
-def draw(model: str, judged, folder: Path) -> list[Path]:
-    """The pictures that the model's task makes possible, in the order in which they are shown."""
-    kept, made = judged.kept, []
-    if "grad_cam" in kept:
-        made.append(_heat(judged, folder / "grad_cam.png"))
-    if "dynamic" in kept:
-        made.append(_dynamic(judged, folder / "dynamic_image.png"))
-    if "scores" in kept:
-        made.append(_ranks(judged, folder / "rank_scores.png"))
-    if "grad_cam" not in kept:
-        made.append(_landmarks(judged, folder / "landmarks.png"))
-    if "flow" in kept:
-        made.append(_flow(judged, folder / "flow.png"))
-    return made
-
-
 def film(judged) -> bytes:
     """An animated GIF of all frames from onset to offset in the centre crop, five a second, over and over."""
     stills = [Image.fromarray(frame).resize((SHOWN, SHOWN), Image.Resampling.BICUBIC) for frame in judged.film]
@@ -67,10 +49,10 @@ def film(judged) -> bytes:
     return buffer.getvalue()
 
 
-def _landmarks(judged, path: Path) -> Path:
+def landmarks(judged, path: Path) -> Path:
     """All sampled frames with dlib's points and, of MOL, the estimated ones."""
     guess = judged.kept.get("landmarks")
-    fig, axes = _grid(len(judged.frames), "Landmarks on the sampled frames")
+    fig, axes = grid(len(judged.frames), "Landmarks on the sampled frames")
     for k, (ax, frame, points) in enumerate(zip(axes, judged.frames, judged.points, strict=True)):
         ax.imshow(frame, **pictures.GRAY)
         ax.plot(*points.T, ".", color=plots.WARM, markersize=1.6, label="dlib")
@@ -86,87 +68,7 @@ def _landmarks(judged, path: Path) -> Path:
     return path
 
 
-def _flow(judged, path: Path) -> Path:
-    """TV-L1 and estimated flow of every pair, drawn over its first frame."""
-    label, guess = (judged.kept[name].astype(np.float32) for name in ("flow_label", "flow"))
-    longest = max(float(np.quantile(np.hypot(*label.transpose(1, 0, 2, 3)), 0.995)), 0.3)
-    title = "Flow from frame to frame"
-    down = -(-len(label) // ACROSS)
-    fig, axes = _grid(2 * down * ACROSS, title)
-    for part, (word, flows) in enumerate((("TV-L1", label), ("estimated", guess))):
-        for k, ax in enumerate(axes[part * down * ACROSS:(part + 1) * down * ACROSS]):
-            if k >= len(flows):
-                ax.set_visible(False)
-                continue
-            first = int(judged.kept["pair"][k])
-            ax.imshow(judged.frames[first], **pictures.GRAY)
-            ax.imshow(_tinted(flows[k], longest))
-            ax.set_title(f"{word} {first}-{first + 1}", fontsize=7, pad=2)
-    wheel(axes[0], longest)
-    error, zero = (float(np.hypot(*d.transpose(1, 0, 2, 3)).mean()) for d in (guess - label, label))
-    plots.save(fig, path, title, "Over each sampled frame the motion to the next one, hue its direction, depth of "
-               f"colour its length, full colour {longest:.2f} pixels of the crop; first by TV-L1, then by the network, "
-               f"which differs from TV-L1 by {error:.3f} pixels on average (zero flow: {zero:.3f}).", False)
-    return path
-
-
-def _tinted(flow: np.ndarray, longest: float) -> np.ndarray:
-    """(H, W, 4) colours of a flow (2, H, W), the more transparent the less moves."""
-    length = np.hypot(*flow)
-    alpha = 0.75 * np.clip(length / longest, 0, 1) * np.clip(length / FAINT, 0, 1)
-    return np.concatenate([flow_colours(flow, longest), alpha[..., None]], axis=-1)
-
-
-def _dynamic(judged, path: Path) -> Path:
-    truth, guess = (judged.kept[name].astype(np.float32) for name in ("dynamic_label", "dynamic"))
-    error, title = np.abs(guess - truth), "Dynamic image"
-    worst = max(float(np.quantile(error, 0.995)), 0.05)
-    unit = {"cmap": "gray", "vmin": 0, "vmax": 1}
-    fig, axes = _grid(4, title)
-    for ax, word, picture, how in zip(
-            axes, ("first frame", "of the frames", "constructed", "abs. difference"),
-            (judged.frames[0], truth, guess, error),
-            (pictures.GRAY, unit, unit, {"cmap": plots.SHADES, "vmin": 0, "vmax": worst}), strict=True):
-        ax.imshow(picture, **how)
-        ax.set_title(word, fontsize=7.5, pad=2)
-    pictures.note(axes[3], f"dark = {worst:.2f}")
-    plots.save(fig, path, title, "First sampled frame, the dynamic image of the sampled frames, the one that the "
-               "network constructs, and their absolute difference; mean squared error x 1000: "
-               f"{1000 * float(np.square(error).mean()):.2f}.", False)
-    return path
-
-
-def _ranks(judged, path: Path) -> Path:
-    values, slope, title = judged.kept["scores"], judged.run.params.fdp.rank_slope, "Rank scores of the frames"
-    k = np.arange(len(values))
-    fig = plots.figure(2.3, title, False)
-    ax = fig.subplots()
-    ax.plot(k, values, color=plots.MAIN, linewidth=1.8, marker="o", markersize=3.5, label="this clip")
-    score_axes(ax, k, slope)
-    ax.legend(fontsize=7, frameon=False, labelcolor=plots.INK)
-    plots.save(fig, path, title, f"Rank score of each sampled frame: {', '.join(f'{v:.2f}' for v in values)}; the "
-               f"wanted line is {k_line(slope)}. Scores that rise say that the network sees the order of the frames.",
-               False)
-    return path
-
-
-def _heat(judged, path: Path) -> Path:
-    onset, apex = judged.frames.astype(np.float32)
-    heat = judged.kept["grad_cam"].astype(np.float32)
-    named = judged.run.classes[int(judged.p[judged.networks.index(judged.shown)].argmax())]
-    title = "Onset, apex, and Grad-CAM"
-    fig = plots.figure(5.0, title, False)
-    axes = panels(fig, onset, apex, heat)
-    axes[0, 0].plot(*judged.points[0].T, ".", color=plots.WARM, markersize=2)
-    axes[0, 0].set_title("onset, dlib's landmarks")
-    axes[1, 1].set_title(f"Grad-CAM of {named}")
-    plots.save(fig, path, title, "Onset and apex frame in the centre crop, their difference (blue darker, brown "
-               f"brighter), and Grad-CAM of {named}, the shown network's highest score, over the onset"
-               f"{'' if heat.any() else ': no positive heat'}.", False)
-    return path
-
-
-def _grid(count: int, title: str) -> tuple[matplotlib.figure.Figure, list]:
+def grid(count: int, title: str) -> tuple[matplotlib.figure.Figure, list]:
     """A figure with `count` square pictures, `ACROSS` a row; what is left over is hidden."""
     down = -(-count // ACROSS)
     fig = plots.figure(0.5 + 1.27 * down, title, False)
@@ -183,3 +85,8 @@ def _grid(count: int, title: str) -> tuple[matplotlib.figure.Figure, list]:
 def _key(fig, ax) -> None:
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False,
                labelcolor=plots.INK, markerscale=4)
+
+
+def of(model: str) -> types.ModuleType:
+    """The module of a model's pictures, found by its name."""
+    return importlib.import_module(f"mer.models.{model}.pictures")

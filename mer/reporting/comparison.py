@@ -11,11 +11,11 @@ import numpy as np
 
 from mer import params
 from mer.base.errors import MerError
+from mer.datasets.releases import is_synthetic
 from mer.evaluation import metrics, significance
 from mer.evaluation.predictions import Predictions
+from mer.evaluation.results import RULES
 from mer.evaluation.significance import Paired
-from mer.reporting.plots import is_synthetic
-from mer.reporting.sections import RULES
 from mer.runs.revisions import Source
 
 SCORES = {"accuracy": "accuracy", "uf1": "UF1", "uar": "UAR", "wf1": "weighted F1", "war": "WAR"}

@@ -8,6 +8,7 @@ import matplotlib.image
 import numpy as np
 
 from mer.base import store
+from mer.labels.head_motion import without_head_motion
 
 CAPTION = 18  # px
 
@@ -18,22 +19,6 @@ def flow_picture(flow: np.ndarray, full: float) -> np.ndarray:
     hue = (np.degrees(np.arctan2(v, u)) % 360 / 2).astype(np.uint8)
     value = (np.clip(np.hypot(u, v) / full, 0, 1) * 255).astype(np.uint8)
     return cv2.cvtColor(np.dstack([hue, np.full_like(hue, 255), value]), cv2.COLOR_HSV2BGR)
-
-
-def without_head_motion(flow: np.ndarray) -> np.ndarray:
-    """Flow (2, H, W) less the similarity that most of its non-zero points follow; zero where it was zero."""
-    u, v = flow.astype(np.float32)
-    rows, columns = np.nonzero((u != 0) | (v != 0))
-    if len(rows) < 100:
-        return np.stack([u, v])
-    here = np.stack([columns, rows], 1).astype(np.float32)
-    there = here + np.stack([u[rows, columns], v[rows, columns]], 1)
-    some = slice(None, None, 17)
-    cv2.setRNGSeed(0)  # RANSAC draws from OpenCV's global generator
-    pose, _ = cv2.estimateAffinePartial2D(here[some].copy(), there[some].copy(), ransacReprojThreshold=0.1)
-    rest = np.zeros((2, *u.shape), np.float32)
-    rest[:, rows, columns] = (there - (here @ pose[:, :2].T + pose[:, 2])).T
-    return rest
 
 
 def read_rows(root: Path) -> list[dict[str, str]]:

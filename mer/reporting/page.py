@@ -8,9 +8,10 @@ from html import escape
 from pathlib import Path
 
 from mer.base import environment, store
+from mer.datasets.releases import is_synthetic
+from mer.evaluation.protocols import protocol
+from mer.evaluation.results import RULES
 from mer.reporting import html, sections
-from mer.reporting.plots import is_synthetic
-from mer.reporting.sections import RULES
 from mer.tables.formats import Table
 
 FOOTER = ("Made by the mer pipeline (dvc repro). Probabilities of these networks are not calibrated; expressions are "
@@ -44,13 +45,6 @@ def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> s
         head=f"{badges(run)}{_mixed(reports)}{html.paragraph(_lede(m, run), 'lede')}"
              f"<nav aria-label=\"Contents\"><ul>{nav}</ul></nav>",
         main="".join(parts), footer=FOOTER)
-
-
-def protocol(name: str) -> str:
-    """The protocol in words."""
-    return {"loso": "leave one subject out", "composite": "composite of datasets, leave one subject out",
-            "cross_dataset": "trained on one dataset, tested on another",
-            "kfold": "subject-independent k-fold", "official": "the release's own folds"}.get(name, name)
 
 
 def badges(run: dict) -> str:

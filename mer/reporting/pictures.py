@@ -1,15 +1,11 @@
 """What the drawings of the three models share: which clips are drawn, their frames, axes for pictures."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
-from mer.base import store
 from mer.evaluation.predictions import Predictions
-from mer.evaluation.protocols import dataset_of
-from mer.labels import records
 from mer.reporting import plots
 
 GRAY = {"cmap": "gray", "vmin": 0, "vmax": 255}
@@ -28,23 +24,6 @@ def ranked(t: Predictions, badness: np.ndarray, count: int) -> Iterator[tuple[in
         if count == 3 and number == 2:
             rank = "Median"
         yield number, t.rows(order[place:place + 1]), rank
-
-
-def sampled(row: Predictions, data: Path, crop: int, sampling: dict) -> tuple[np.ndarray, np.ndarray]:
-    """The tested frames (t, C, C) uint8 in the centre crop of a table's one row, and dlib's points in it (t, 68, 2).
-
-    Args:
-        data: the folder with aligned/; crop: C, pixels; sampling: t, span and seed of params.yaml's section.
-
-    Raises:
-        MerError: a shard is missing.
-    """
-    clip, subject = str(row.clip_id[0]), str(row.subject[0])
-    aligned = store.read_shard(data / "aligned" / dataset_of(subject) / records.shard_name(subject))[0][clip]
-    index = records.sets_of(clip, aligned, sets=1, **sampling)[0]  # set 0, the one that is tested
-    inset = (aligned["frames"].shape[-1] - crop) // 2
-    inside = slice(inset, inset + crop)
-    return aligned["frames"][index][:, inside, inside], aligned["points"][index] - inset
 
 
 def frame_axes(ax, shape: tuple[int, ...]) -> None:

@@ -22,11 +22,6 @@ SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#cfe6ec", "#5f
 WIDTH = 4.6  # inches
 
 
-def is_synthetic(datasets) -> bool:
-    """Whether any of the datasets' faces are generated: results on them are marked everywhere."""
-    return any(name.split("/")[0].startswith("synthetic") for name in datasets)
-
-
 def figure(height: float, title: str, synthetic: bool, width: float = WIDTH) -> Figure:
     """An empty figure with the house style's title; `synthetic` data are named as such in every figure."""
     fig = Figure(figsize=(width, height), layout="constrained")

@@ -8,12 +8,10 @@ from pathlib import Path
 from mer.base import environment, store
 from mer.evaluation import metrics as scores
 from mer.evaluation import predictions
+from mer.evaluation.results import RULES
 from mer.reporting import html
 from mer.tables.formats import Table
 
-RULES = {"last": "after the last training step",
-         "inner": "at the step that validation subjects of the training fold chose",
-         "oracle": "at the step that is best on the tested subject itself (never a result)"}
 QUALITY = (  # keys of quality.json, what they are, how they are printed
     ("frames", "frames", "{:.0f}"), ("detection_rate", "frames in which dlib finds a face", "{:.2%}"),
     ("upsampled_rate", "of these only after enlarging", "{:.2%}"),

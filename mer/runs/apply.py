@@ -9,18 +9,17 @@ import cv2
 import numpy as np
 import torch
 
+from mer import params
 from mer.base import parallel
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip, read_clips
-from mer.datasets.releases import raw_root
+from mer.datasets.releases import is_synthetic, raw_root
+from mer.evaluation.outputs import sampled
+from mer.evaluation.protocols import protocol
 from mer.labels import align, faces, flow, records, sampling
-from mer.models.ma2mi.config import latent_shape
-from mer.reporting import pictures
-from mer.reporting.page import protocol
-from mer.reporting.plots import is_synthetic
 from mer.runs import finished
 from mer.runs.footage import DATASET, Footage
-from mer.training import engine, folds
+from mer.training import engine, folds, task
 from mer.training.batches import Entry
 
 NOT_CALIBRATED = ("These are scores of a softmax, NOT calibrated probabilities: 0.9 does not mean right nine times in "
@@ -76,15 +75,11 @@ def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], N
         aligned = align.align_frames(film.read(clip), marks, **asdict(p.align))
         aligned["annotation"] = np.array([clip.onset, -1 if clip.apex is None else clip.apex, clip.offset], np.int32)
         made = {"aligned": aligned}
-        if p.model == "mol" and "flow" in p.mol.tasks:
+        if "flow" in params.of_model(p, "labels"):
             made["flow"] = flow.label_clip(clip.clip_id, aligned, **asdict(p.sampling), pairs=p.flow.pairs)
     except records.Excluded as reason:
         raise MerError(f"{film.path}: {reason}") from None
-    if p.model == "ma2mi" and p.ma2mi.keep_reconstruction and p.ma2mi.autoencoder != "none":
-        # what DiT would reconstruct from; the classes' scores do not depend on it, so no autoencoder is asked for
-        channels, side = latent_shape(p.ma2mi)[:2]
-        empty = np.zeros((2, count, channels, side, side), np.float16)
-        made["latents"] = {"mean": empty, "logvar": empty}
+    made |= task.task(p).placeholders(count)
     for stage, record in made.items():
         records.write(data / stage / DATASET, stage, [clip], {clip.clip_id: record}, attrs={}, summary={},
                       before={"excluded": [], "index": {}})
@@ -107,10 +102,10 @@ def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Foota
         data = Path(folder)
         marks, aligned = store_clip(p, film, clip, data, warn)
         plan = folds.Plan(p, data, (Entry(clip, 0),), run.classes, None, data / "scratch", device)
-        task = plan.task
-        if not task.classifies:
+        method = plan.task
+        if not method.classifies:
             raise MerError(f"{run.path}: the run was trained without the task `mer` and names no classes")
-        clips, rows = task.load(data, plan.entries, device), torch.tensor([0])
+        clips, rows = method.load(data, plan.entries, device), torch.tensor([0])
         values = []
         for network in parallel.progress(networks, total=len(networks), desc="networks", unit="network"):
             values.append(folds.probabilities(plan, finished.load(run, network).to(device), clips, rows)[0])
@@ -118,11 +113,11 @@ def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Foota
         nearest = int(np.square(scores - scores.mean(0)).sum(1).argmin())
         shown = networks[nearest]
         model = finished.load(run, shown).to(device)
-        _, batch, outputs = next(engine.predict(model, task, clips, rows, crop=p.train.crop))
-        kept = {name: array[0].cpu().numpy() for name, array in task.keep(model, outputs, batch).items()}
+        _, batch, outputs = next(engine.predict(model, method, clips, rows, crop=p.train.crop))
+        kept = {name: array[0].cpu().numpy() for name, array in method.keep(model, outputs, batch).items()}
         row = folds.predictions_of(clips, rows, values[nearest][None], shown.fold, shown.seed, "last")
         sampling = {"t": p.sampling.t, "span": p.sampling.span, "seed": p.sampling.seed}
-        frames, points = pictures.sampled(row, data, p.train.crop, sampling)
+        frames, points = sampled(row, data, p.train.crop, sampling)
     inset = (p.align.size - p.train.crop) // 2
     inside = slice(inset, inset + p.train.crop)
     return Judged(run, clip, networks, scores, shown, frames, points, kept, aligned["frames"][:, inside, inside],

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mer import params
-from mer.base import store
+from mer.base import knobs, store
 from mer.base.errors import MerError
 from mer.evaluation import predictions
 
@@ -117,9 +117,9 @@ def load(run: Run, network: Network):
     Raises:
         MerError: the file is damaged, or holds another network or other classes.
     """
-    from mer.models.ma2mi.autoencoder import read_safetensors
     from mer.training import checkpoint
     from mer.training import task as tasks
+    from mer.training.checkpoint import read_safetensors
 
     # every weight is in the file, so that those of ImageNet need not be there
     p = replace(run.params, ma2mi=replace(run.params.ma2mi, encoder_weights=None))
@@ -164,7 +164,7 @@ def _exported(path: Path) -> Run:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise MerError(f"{path / CONFIG}: not an export of this version of mer; expected format {FORMAT}")
     try:
-        p = params.build(params.Params, config["params"], "")
+        p = knobs.build(params.Params, config["params"], "")
     except MerError as error:
         raise MerError(f"{path / CONFIG}: {str(error).removeprefix('params.yaml: ')}; made by another version of mer"
                        ) from None
@@ -187,7 +187,7 @@ def refuse_changes() -> None:
     """
     if not Path("dvc.lock").is_file():
         return
-    now, stages = params.read_yaml(Path("params.yaml")), params.read_yaml(Path("dvc.lock"))["stages"]
+    now, stages = knobs.read_yaml(Path("params.yaml")), knobs.read_yaml(Path("dvc.lock"))["stages"]
     for name, stage in stages.items():
         if name.split("@")[0] not in ("landmarks", "align", "train"):
             continue

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.params import _nearest
+from mer.base.knobs import nearest
 
 WORKSPACE = "workspace"
 
@@ -83,7 +83,7 @@ def find(name: str) -> Source:
         return Source(name, commit)
     if Path(name).is_dir():
         return Source(Path(name).resolve().name, folder=Path(name))
-    raise MerError(f"{name}: no DVC experiment, Git revision or folder of this name{_nearest(name, known)}; `dvc exp "
+    raise MerError(f"{name}: no DVC experiment, Git revision or folder of this name{nearest(name, known)}; `dvc exp "
                    "list --all-commits` names the experiments")
 
 

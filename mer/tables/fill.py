@@ -9,36 +9,16 @@ is the mean of these columns. A table of kind `rank_sum` (FDP's Tables 12 and 13
 numbers of others, see rank_sums.py.
 """
 
-from dataclasses import asdict, dataclass
+import difflib
 from importlib import resources
 
 from mer.base.errors import MerError
-from mer.params import Params
-from mer.reporting.plots import is_synthetic
+from mer.datasets.releases import is_synthetic
+from mer.params import CONFIGS
+from mer.runs.collect import Run
 from mer.tables.formats import Row, Table
 
-PAPERS = ("mol", "fdp", "ma2mi")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One finished experiment: flat parameters (`mol.fcc`), the numbers of metrics.json, a commit if one is known."""
-
-    parameters: dict[str, object]
-    metrics: dict[str, float]
-    commit: str = ""
-
-
-def run_of(p: Params, metrics: dict[str, float], commit: str = "") -> Run:
-    """The experiment with parameters `p`; to its numbers comes the size of FDP's backbone (Table 10), in parameters."""
-    if p.model == "fdp":
-        import torch
-
-        from mer.models.fdp.backbones import make_backbone
-
-        with torch.device("meta"):
-            metrics = metrics | {"backbone_parameters": sum(w.numel() for w in make_backbone(p.fdp).parameters())}
-    return Run(flatten(asdict(p)), metrics, commit)
+PAPERS = tuple(name for name in CONFIGS if resources.files("mer.models").joinpath(f"{name}/paper.yaml").is_file())
 
 
 def paper(short: str) -> dict:
@@ -53,6 +33,20 @@ def paper(short: str) -> dict:
         raise MerError(f"paper {short!r}; expected one of {', '.join(PAPERS)}")
     source = resources.files("mer.models").joinpath(f"{short}/paper.yaml")
     return yaml.safe_load(source.read_text(encoding="utf-8"))
+
+
+def names() -> dict[str, str]:
+    """{name of a table: its paper}, in the papers' order."""
+    return {name: short for short in PAPERS for name in paper(short)["tables"]}
+
+
+def known(name: str) -> str:
+    there = names()
+    if name not in there:
+        near = difflib.get_close_matches(name.lower(), there, 1, 0.4)
+        raise MerError(f"table {name!r} is in none of the papers" + (f"; did you mean {near[0]}?" if near else "")
+                       + f" There are {', '.join(there)}")
+    return name
 
 
 def experiment(book: dict, spec: dict, group: dict, column: dict, row: dict) -> dict[str, object] | None:
@@ -203,14 +197,6 @@ def _pretraining(p: dict[str, object]) -> str:
     done = p["pretrain.sources"] and p["pretrain.steps"] and not (
         p["model"] == "ma2mi" and p["ma2mi.pretraining"] == "none")
     return f"pretrained on {' + '.join(p['pretrain.sources'])}" if done else "not pretrained"
-
-
-def flatten(parameters: dict, prefix: str = "") -> dict[str, object]:
-    """{'mol': {'fcc': 'fcc'}} -> {'mol.fcc': 'fcc'}."""
-    flat: dict[str, object] = {}
-    for key, value in parameters.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 class _Marks:

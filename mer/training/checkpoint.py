@@ -1,13 +1,17 @@
 """Checkpoints: tensors and plain numbers only, written atomically, the same content giving the same bytes."""
 
 import io
+import json
+import math
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mer.base import store
 from mer.base.errors import MerError
+
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 
 
 def save(path: str | Path, content: dict) -> None:
@@ -65,3 +69,39 @@ def load_pretrained(model: nn.Module, pretrained: dict, classes: tuple[str, ...]
                            "the same model settings, or set pretrain.sources to []")
     model.load_state_dict(state)
     return carried
+
+
+def read_safetensors(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file: eight bytes of length, a JSON header, then the bytes of all tensors.
+
+    Raises:
+        MerError: the file is cut short, or its header is damaged.
+    """
+    content = bytearray(Path(path).read_bytes())
+    try:
+        start = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:start])
+        tensors = {}
+        for name, entry in header.items():
+            if name == "__metadata__":
+                continue
+            low, high = (start + offset for offset in entry["data_offsets"])
+            dtype, shape = DTYPES[entry["dtype"]], entry["shape"]
+            if not start <= low <= high <= len(content) or high - low != math.prod(shape) * dtype.itemsize:
+                raise ValueError(f"{name}: bytes {low} to {high} of {len(content)}")
+            tensors[name] = torch.frombuffer(content[low:high], dtype=dtype).reshape(shape)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MerError(f"{path}: not a readable safetensors file ({error!r}); fetch it again") from None
+    return tensors
+
+
+def read_bin(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict that torch saved.
+
+    Raises:
+        MerError: it is none.
+    """
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise MerError(f"{path}: no state dict of torch ({str(error).splitlines()[0]})") from None

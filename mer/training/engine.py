@@ -4,6 +4,7 @@ Every step's randomness (clips, augmentation, dropout) is a function of (seed, s
 is the network, the optimiser and the log.
 """
 
+import dataclasses
 import math
 import os
 import sys
@@ -179,3 +180,10 @@ def predict(model: nn.Module, task, clips: Clips, rows: torch.Tensor, *, crop: i
             yield part, made, task.forward(model, made)
     finally:
         model.train(was_training)
+
+
+def budget(params, section) -> Budget:
+    """The training budget of a section (`params.train` or `params.pretrain`), with the run's learning rate."""
+    names = {f.name for f in dataclasses.fields(Budget)} - {"lr", "precision"}
+    values = {f.name: getattr(section, f.name) for f in dataclasses.fields(section) if f.name in names}
+    return Budget(**values, lr=params.lr, precision=params.train.precision)

@@ -127,7 +127,7 @@ def start_model(plan: Plan, clips: Clips, rows: torch.Tensor, seed: int, name: s
 
 def _fit(plan: Plan, model: nn.Module, clips: Clips, rows: torch.Tensor, seed: int, name: str, state: Path,
          evaluate: Callable | None) -> tuple[list[dict], list]:
-    return engine.train(model, plan.task, clips, rows, tasks.budget(plan.params, plan.params.train),
+    return engine.train(model, plan.task, clips, rows, engine.budget(plan.params, plan.params.train),
                         seed=engine.derive(seed, name), state=state, desc=f"fold {name} seed {seed}", evaluate=evaluate)
 
 

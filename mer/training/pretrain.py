@@ -29,7 +29,7 @@ def run(plan: Plan, seed: int, out: Path) -> None:
     if p.shuffle_labels:
         clips = folds.shuffled(clips, rows, engine.derive(seed, "pretrain", "shuffle"))
     model, _ = folds.start_model(plan, clips, rows, seed, "pretrain", task)
-    log, _ = engine.train(model, task, clips, rows, tasks.budget(p, p.pretrain),
+    log, _ = engine.train(model, task, clips, rows, engine.budget(p, p.pretrain),
                           seed=engine.derive(seed, "pretrain"), state=target / "state.pt", desc=f"pretrain seed {seed}")
     told, shown = task.diagnose(model, clips, plan.data)
     folds.save_model(target / "model.pt", model, plan.classes)

@@ -3,9 +3,10 @@
 `Task` is the common part; mer/models/*/task.py hold the models' own.
 """
 
-from dataclasses import fields
+import importlib
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -75,31 +76,26 @@ class Task:
         """Arrays (B, ...) per test clip that pictures are drawn from."""
         return {}
 
+    def placeholders(self, frames: int) -> dict[str, dict[str, np.ndarray]]:
+        """{store: arrays} of a clip of `frames` frames that `load` reads and no score of a class depends on."""
+        return {}
+
     def diagnose(self, model: nn.Module, clips: Clips, data: Path) -> tuple[dict[str, float], dict[str, dict]]:
         """After pretraining on `clips`: numbers that tell what it learned, and examples {name: arrays} to be drawn."""
         return {}, {}
 
 
 def task(params) -> Task:
-    """The task of `params.model` in the folds."""
-    from mer.models.fdp import task as fdp_task
-    from mer.models.ma2mi import task as ma2mi_task
-    from mer.models.mol import task as mol_task
-
-    return {"mol": mol_task.Mol, "fdp": fdp_task.Fdp, "ma2mi": ma2mi_task.FineTuning}[params.model](params)
+    """The task of `params.model` in the folds: `Folds` of its folder's task.py."""
+    return importlib.import_module(f"mer.models.{params.model}.task").Folds(params)
 
 
 def pretraining(params) -> Task | None:
-    """The task of `params.model` on the macro-expression releases; None where the settings leave pretraining out."""
-    from mer.models.ma2mi import task as ma2mi_task
+    """The task of `params.model` on the macro-expression releases; None where the settings leave pretraining out.
 
+    It is what `pretraining` of its folder's task.py says, or without it that of the folds.
+    """
     if not params.pretrain.sources or not params.pretrain.steps:
         return None
-    return ma2mi_task.pretraining(params) if params.model == "ma2mi" else task(params)
-
-
-def budget(params, section) -> Budget:
-    """The training budget of a section (`params.train` or `params.pretrain`), with the run's learning rate."""
-    names = {f.name for f in fields(Budget)} - {"lr", "precision"}
-    values = {f.name: getattr(section, f.name) for f in fields(section) if f.name in names}
-    return Budget(**values, lr=params.lr, precision=params.train.precision)
+    found = importlib.import_module(f"mer.models.{params.model}.task")
+    return getattr(found, "pretraining", found.Folds)(params)

@@ -91,7 +91,7 @@ def test_a_label_that_the_vocabulary_lacks_stops_the_run(mine):
         build_index("mine", mine)
 
 
-def test_unknown_names_get_the_nearest(tmp_path, mine):
+def test_unknown_names_get_thenearest(tmp_path, mine):
     raw = mine.parent
     with pytest.raises(MerError, match="'sythetic' is not known; did you mean 'synthetic'"):
         releases.reader("sythetic", raw)

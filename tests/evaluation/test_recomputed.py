@@ -14,7 +14,9 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from mer import params
 from mer.base import store
+from mer.base.knobs import flatten
 from mer.evaluation import metrics, predictions, results, significance
+from mer.runs import collect
 from mer.tables import fill as tables
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +92,7 @@ def concrete(value: object, default: object) -> object:
 
 @cache
 def shipped() -> dict[str, object]:
-    return tables.flatten(dataclasses.asdict(params.load(ROOT / "params.yaml")))
+    return flatten(dataclasses.asdict(params.load(ROOT / "params.yaml")))
 
 
 @pytest.mark.parametrize(("short", "name"), TABLES)
@@ -103,7 +105,7 @@ def test_every_cell_of_every_table_is_recomputed_to_the_last_digit(run, short, n
         wanted = tables.experiment(book, spec, group, column, row)
         if wanted is not None and "mean_of" not in column:
             own = {key: concrete(value, shipped().get(key)) for key, value in wanted.items()}
-            runs.append(tables.Run(shipped() | own, numbers))
+            runs.append(collect.Run(shipped() | own, numbers))
     table = tables.fill(book, name, runs)
     columns, checked = spec["columns"], 0
     for row in table.rows:

@@ -8,6 +8,7 @@ from labels.label_tools import clip_row, face_points, save_frames, shifted, text
 
 from mer.base.errors import MerError
 from mer.labels import align, quality
+from mer.labels.truth import flow_errors, flow_in_crop, inter_ocular, landmark_errors, true_points
 from mer.reporting import quality_plots
 
 
@@ -22,8 +23,8 @@ def test_jitter_measures_noise_and_not_motion():
 
 def test_landmark_errors_are_fractions_of_the_inter_ocular_distance():
     truth = np.stack([face_points(scale=s) for s in (1.0, 2.0)])  # 64 and 128 pixels
-    assert quality.inter_ocular(truth) == pytest.approx([64, 128])
-    np.testing.assert_allclose(quality.landmark_errors(truth + (3.2, 0), truth), [[0.05] * 68, [0.025] * 68])
+    assert inter_ocular(truth) == pytest.approx([64, 128])
+    np.testing.assert_allclose(landmark_errors(truth + (3.2, 0), truth), [[0.05] * 68, [0.025] * 68])
 
 
 def test_true_flow_in_the_crop_scales_and_turns_with_it():
@@ -32,7 +33,7 @@ def test_true_flow_in_the_crop_scales_and_turns_with_it():
     flow = np.stack([np.full((200, 200), 2.0), np.full((200, 200), -1.0)])
     unsure = np.zeros((200, 200), np.uint8)
     unsure[:100] = 1
-    truth, valid = quality.flow_in_crop(flow, unsure, matrix, matrix, 144)
+    truth, valid = flow_in_crop(flow, unsure, matrix, matrix, 144)
     np.testing.assert_allclose(truth[:, valid].T, np.tile(matrix[:, :2] @ [2.0, -1.0], (valid.sum(), 1)), atol=1e-5)
     y, x = np.argwhere(valid)[:, 0], np.argwhere(valid)[:, 1]
     raw = np.linalg.solve(matrix[:, :2], np.stack([x, y]) - matrix[:, 2:])
@@ -44,25 +45,25 @@ def test_crops_of_their_own_cancel_the_motion_that_they_follow():
     moved = points + (3.0, 2.0)
     flow = np.stack([np.full((220, 220), 3.0), np.full((220, 220), 2.0)])
     onset, apex = align.similarity(points), align.similarity(moved)
-    truth, valid = quality.flow_in_crop(flow, np.zeros((220, 220)), onset, apex, 96)
+    truth, valid = flow_in_crop(flow, np.zeros((220, 220)), onset, apex, 96)
     np.testing.assert_allclose(truth[:, valid], 0, atol=1e-5)
 
 
 def test_flow_errors():
     truth, valid = np.ones((2, 4, 4)), np.ones((4, 4), bool)
-    assert quality.flow_errors(np.zeros((2, 4, 4)), truth, valid) == pytest.approx(
+    assert flow_errors(np.zeros((2, 4, 4)), truth, valid) == pytest.approx(
         {"epe": 2**0.5, "epe_zero": 2**0.5, "slope": 0, "epe_active": 2**0.5, "epe_zero_active": 2**0.5})
-    assert quality.flow_errors(0.5 * truth, truth, valid) == pytest.approx(
+    assert flow_errors(0.5 * truth, truth, valid) == pytest.approx(
         {"epe": 2**0.5 / 2, "epe_zero": 2**0.5, "slope": 0.5, "epe_active": 2**0.5 / 2, "epe_zero_active": 2**0.5})
     half = truth.copy()
     half[:, :2] = 0.1  # too little to count as active
-    found = quality.flow_errors(np.zeros((2, 4, 4)), half, valid)
+    found = flow_errors(np.zeros((2, 4, 4)), half, valid)
     assert found["epe_zero_active"] == pytest.approx(2**0.5) and found["epe_zero"] == pytest.approx(0.55 * 2**0.5)
-    assert "epe_active" not in quality.flow_errors(truth, 0.1 * truth, valid)
+    assert "epe_active" not in flow_errors(truth, 0.1 * truth, valid)
     valid[0] = False
     wrong_where_unsure = truth.copy()
     wrong_where_unsure[:, 0] = 9
-    assert quality.flow_errors(wrong_where_unsure, truth, valid)["epe"] == 0
+    assert flow_errors(wrong_where_unsure, truth, valid)["epe"] == 0
 
 
 def test_chosen_clips_are_spread_and_repeatable():
@@ -131,9 +132,9 @@ def test_without_truth_only_what_can_be_known(tmp_path):
 
 def test_truth_is_matched_by_frame_number_and_a_frame_without_it_is_told():
     truth = {"numbers": np.array([10, 2, 5]), "points": np.arange(3.0)[:, None, None] * np.ones((3, 68, 2))}
-    assert quality.true_points("a", truth, np.array([2, 10]))[:, 0, 0].tolist() == [1, 0]
+    assert true_points("a", truth, np.array([2, 10]))[:, 0, 0].tolist() == [1, 0]
     with pytest.raises(MerError, match="a: frame 3 has no true points"):
-        quality.true_points("a", truth, np.array([2, 3]))
+        true_points("a", truth, np.array([2, 3]))
 
 
 def test_colours_follow_direction_and_length():

@@ -11,6 +11,7 @@ from mer.base import store
 from mer.datasets.synthetic.plan import releases
 from mer.datasets.synthetic.release import render_subject
 from mer.labels import align, faces, quality
+from mer.labels.truth import flow_errors, landmark_errors, true_points
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
@@ -31,9 +32,9 @@ def rendered(tmp_path_factory):
 def test_dlib_finds_the_face_and_its_points(rendered):
     root, clip, truth, record = rendered
     assert (record["how"] == faces.PLAIN).all() and (record["faces"] == 1).all() and record["score"].min() > 0.5
-    true = quality.true_points(clip.clip_id, truth, record["numbers"])
+    true = true_points(clip.clip_id, truth, record["numbers"])
     assert true.shape == record["points"].shape
-    assert quality.landmark_errors(record["points"], true)[:, quality.INNER].mean() < 0.06
+    assert landmark_errors(record["points"], true)[:, quality.INNER].mean() < 0.06
 
 
 def test_the_flow_label_is_nearer_to_the_truth_than_no_motion(rendered):
@@ -43,5 +44,5 @@ def test_the_flow_label_is_nearer_to_the_truth_than_no_motion(rendered):
     assert found["epe"] < 0.7 * found["epe_zero"] and 0.4 < found["slope"] < 1.2
     assert 0.4 < found["valid"].mean() < 1
     # the truth is of the crop: its sign turned round would be farther than no motion
-    turned = quality.flow_errors(-found["flow"], found["truth"], found["valid"])
+    turned = flow_errors(-found["flow"], found["truth"], found["valid"])
     assert turned["epe"] > turned["epe_zero"]

@@ -7,15 +7,16 @@ from reporting import fabricate
 from reporting.test_plots import inks
 
 from mer.base import store
-from mer.evaluation import grad_cam
+from mer.evaluation import grad_cam, outputs
+from mer.models.fdp.config import FdpConfig
 from mer.models.ma2mi import pictures as ma2mi_drawings
-from mer.reporting import clips_drawn as drawings
-from mer.reporting import pictures, pretraining_plots
+from mer.reporting import clips_drawn, pictures, pretraining_plots
 
 
-def draw(root, t, count=3, frames=8, **more) -> int:
+def draw(root, t, count=3, frames=8, slope=1.0, **more) -> int:
     sampling = {"t": frames, "span": "clip", "seed": 0}
-    return drawings.draw(t.where("last"), root / "data", root, count, True, crop=64, sampling=sampling, **more)
+    return clips_drawn.draw("ma2mi" if frames == 2 else "fdp", t.where("last"), root / "data", root, count, True,
+                            crop=64, sampling=sampling, cfg=FdpConfig(rank_slope=slope), **more)
 
 
 def words(path) -> tuple[str, str]:
@@ -109,7 +110,7 @@ def test_the_overlay_is_clear_where_it_is_cold():
 def test_tested_frames_are_the_centre_crop_at_onset_and_apex(ma2mi):
     root, t = ma2mi
     row = t.where("last").rows(np.array([0]))
-    ends, points = pictures.sampled(row, root / "data", 64, {"t": 2, "span": "clip", "seed": 0})
+    ends, points = outputs.sampled(row, root / "data", 64, {"t": 2, "span": "clip", "seed": 0})
     aligned = store.read_shard(root / "data/aligned/synthetic/s01.h5")[0][str(row.clip_id[0])]
     onset, apex = aligned["annotation"][:2] - 1
     np.testing.assert_array_equal(ends, aligned["frames"][[onset, apex], 4:68, 4:68])
@@ -129,7 +130,7 @@ def test_all_ranks_are_drawn_once():
 def test_pretraining_is_drawn_by_its_losses_and_examples(tmp_path, pixels):
     folders = [fabricate.pretrained(tmp_path / str(seed), pixels=pixels) for seed in (0, 1)]
     for name in ("a", "b"):
-        pretraining_plots.draw(folders, tmp_path / name, True)
+        pretraining_plots.draw(folders, tmp_path / name, True, "ma2mi")
     made = {path.name for path in (tmp_path / "a").iterdir()}
     assert made == {"curves.png", "losses.csv", *(f"reconstruction_{number}.png" for number in (1, 2, 3))}
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in made)
@@ -140,5 +141,5 @@ def test_pretraining_is_drawn_by_its_losses_and_examples(tmp_path, pixels):
 
 
 def test_pretraining_without_reconstruction_shows_its_losses_alone(tmp_path):
-    pretraining_plots.draw([fabricate.pretrained(tmp_path / "0", reconstruction=False)], tmp_path / "out", False)
+    pretraining_plots.draw([fabricate.pretrained(tmp_path / "0", reconstruction=False)], tmp_path / "out", False, "mol")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"curves.png", "losses.csv"}

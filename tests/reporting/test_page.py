@@ -46,7 +46,7 @@ def finished(tmp_path_factory) -> Path:
     picture.parent.mkdir(parents=True)
     Image.fromarray(np.zeros((20, 30), np.uint8)).save(picture)
     scratch = fabricate.pretrained(root / "scratch", reconstruction=False)
-    pretraining_plots.draw([scratch], root / "reports/plots/pretraining", True)
+    pretraining_plots.draw([scratch], root / "reports/plots/pretraining", True, "mol")
     for name in ("evaluate", "report"):
         done = stage(name, root)
         assert done.returncode == 0, done.stderr
@@ -59,7 +59,7 @@ def other(request, tmp_path_factory) -> tuple[str, Path]:
     model, root = request.param, tmp_path_factory.mktemp(request.param)
     fabricate.run_folder(root, fabricate.table(subjects=3, model=model), model=model)
     scratch = fabricate.pretrained(root / "scratch", reconstruction=model == "ma2mi")
-    pretraining_plots.draw([scratch], root / "reports/plots/pretraining", True)
+    pretraining_plots.draw([scratch], root / "reports/plots/pretraining", True, model)
     with contextlib.chdir(root):
         evaluate.run()
         report.run()

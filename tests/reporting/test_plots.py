@@ -7,9 +7,9 @@ from reporting import fabricate
 
 from mer.base import store
 from mer.base.errors import MerError
+from mer.datasets.releases import is_synthetic
 from mer.models.mol import pictures as mol_drawings
-from mer.reporting import clips_drawn as drawings
-from mer.reporting import plots
+from mer.reporting import clips_drawn, plots
 
 SAMPLING = {"t": 8, "span": "clip", "seed": 0}
 
@@ -33,10 +33,10 @@ def test_confusion_matrix_has_one_csv_row_a_prediction(tmp_path):
 
 
 def test_real_data_are_not_called_synthetic(tmp_path):
-    plots.subject_bars(fabricate.table(dataset="casme2").where("last"), tmp_path, plots.is_synthetic(["casme2"]))
+    plots.subject_bars(fabricate.table(dataset="casme2").where("last"), tmp_path, is_synthetic(["casme2"]))
     with Image.open(tmp_path / "subjects.png") as image:
         assert "synthetic" not in image.info["Title"]
-    assert plots.is_synthetic(["casme2", "synthetic"]) and plots.is_synthetic(["synthetic_macro"])
+    assert is_synthetic(["casme2", "synthetic"]) and is_synthetic(["synthetic_macro"])
 
 
 def test_subject_bars_count_clips_once_over_seeds(tmp_path):
@@ -141,7 +141,7 @@ def test_best_median_and_worst_are_drawn(tmp_path):
     t = fabricate.table(subjects=3)
     fabricate.run_folder(tmp_path, t)
     last = t.where("last")
-    count = drawings.draw(last, tmp_path / "data", tmp_path, 3, True, crop=128, sampling=SAMPLING)
+    count = clips_drawn.draw("mol", last, tmp_path / "data", tmp_path, 3, True, crop=128, sampling=SAMPLING)
     assert count == 3
     order = np.argsort(last.aux["epe"])
     for number, rank in ((1, order[0]), (2, order[round((len(order) - 1) / 2)]), (3, order[-1])):
@@ -173,7 +173,8 @@ def test_a_model_without_flow_is_drawn_by_its_landmarks(tmp_path):
     t = fabricate.table(subjects=2)
     fabricate.run_folder(tmp_path, t, flow=False)
     t.aux["epe"][:] = np.nan
-    assert drawings.draw(t.where("last"), tmp_path / "data", tmp_path, 1, True, crop=128, sampling=SAMPLING) == 1
+    last = t.where("last")
+    assert clips_drawn.draw("mol", last, tmp_path / "data", tmp_path, 1, True, crop=128, sampling=SAMPLING) == 1
     with Image.open(tmp_path / "clip_1.png") as image:
         assert "by landmarks" in image.info["Title"] and "TV-L1" not in image.info["Description"]
 
@@ -182,8 +183,8 @@ def test_a_model_that_keeps_nothing_is_not_drawn(tmp_path):
     t = fabricate.table(subjects=2)
     fabricate.run_folder(tmp_path, t)
     last = t.where("last")
-    assert drawings.draw(last, tmp_path / "data", tmp_path, 0, True, crop=128, sampling=SAMPLING) == 0
+    assert clips_drawn.draw("mol", last, tmp_path / "data", tmp_path, 0, True, crop=128, sampling=SAMPLING) == 0
     for path in tmp_path.glob("data/folds/*/*/outputs.h5"):
         store.write_shard(path, {name: {} for name in store.read_shard(path)[0]})
-    assert drawings.draw(last, tmp_path / "data", tmp_path, 3, True, crop=128, sampling=SAMPLING) == 0
+    assert clips_drawn.draw("mol", last, tmp_path / "data", tmp_path, 3, True, crop=128, sampling=SAMPLING) == 0
     assert not list(tmp_path.glob("*.png"))

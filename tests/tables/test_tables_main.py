@@ -14,34 +14,36 @@ import yaml
 
 from mer import params
 from mer.base.errors import MerError
+from mer.runs import collect
 from mer.tables import __main__ as command
 from mer.tables import fill as tables
+from mer.tables import queue
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = {"accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9, "wf1": 0.75, "uf1": 0.7, "uar": 0.72, "war": 0.8,
            "mse": 0.002, "n_clips": 144, "n_subjects": 12}
-NOTHING = command.Collected([], [], set(), [], Counter())
+NOTHING = collect.Collected([], [], set(), [], Counter())
 
 
 @pytest.fixture
 def raw():
-    return command._parse((ROOT / "params.yaml").read_text(), "params.yaml")
+    return collect.parse((ROOT / "params.yaml").read_text(), "params.yaml")
 
 
-def finished(raw, metrics=NUMBERS, **changes) -> tables.Run:
+def finished(raw, metrics=NUMBERS, **changes) -> collect.Run:
     """A run of params.yaml with changes (`__` for the dot)."""
-    p = command.resolve(raw, {key.replace("__", "."): value for key, value in changes.items()})
-    return tables.run_of(p, metrics, "a1b2c3d")
+    p = collect.resolve(raw, {key.replace("__", "."): value for key, value in changes.items()})
+    return collect.run_of(p, metrics, "a1b2c3d")
 
 
 def planned(name, raw, found=NOTHING, datasets=(), profile="demo", **fixed):
     book = tables.paper(name.split("-")[0])
     fixed = {key.replace("__", "."): value for key, value in fixed.items()}
-    return command.plan(book, name, {"profile": profile} | fixed, list(datasets), found, raw)
+    return queue.plan(book, name, {"profile": profile} | fixed, list(datasets), found, raw)
 
 
 def collected(*runs, pending=(), names=()):
-    return command.Collected(list(runs), [run.parameters for run in pending], set(names), [], Counter())
+    return collect.Collected(list(runs), [run.parameters for run in pending], set(names), [], Counter())
 
 
 def test_only_what_differs_from_the_workspace_is_set(raw):
@@ -99,7 +101,7 @@ def test_a_run_without_the_number_of_the_column_does_not_fill_it(raw):
 
 def test_names_are_free_and_valid_for_dvc(raw):
     seen = set()
-    for name in command._tables():
+    for name in tables.names():
         if tables.paper(name.split("-")[0])["tables"][name].get("kind") != "rank_sum":
             jobs, _ = planned(name, raw)
             assert len({job.name for job in jobs}) == len(jobs) == len({job.params for job in jobs})
@@ -141,7 +143,7 @@ def test_a_value_comes_out_of_dvcs_parser_as_it_went_in(value):
     """-S gives what was meant: '5' stays text, lists stay lists; also after the shell."""
     from dvc.utils.hydra import to_hydra_overrides
 
-    (word,) = shlex.split(shlex.join([command._hydra("mol.x", value)]))
+    (word,) = shlex.split(shlex.join([queue._hydra("mol.x", value)]))
     (override,) = to_hydra_overrides([word])
     assert override.key_or_group == "mol.x" and override.value() == value
     assert type(override.value()) is type(value)
@@ -150,7 +152,7 @@ def test_a_value_comes_out_of_dvcs_parser_as_it_went_in(value):
 @pytest.mark.parametrize("text", ["a", "=3", "+a=3", "~a", "a=1,2", "a=range(1,3)", "a=[1"])
 def test_what_is_no_single_value_is_refused(text):
     with pytest.raises(MerError, match="expected key=value with one value"):
-        command._setting(text)
+        queue._setting(text)
 
 
 def test_words_that_yaml_1_1_takes_for_truth_values_survive_dvc(tmp_path, raw):
@@ -172,7 +174,7 @@ def called(monkeypatch, capsys, *words):
 
 def test_commands_stand_alone_on_stdout(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(command, "collect", lambda: NOTHING)
+    monkeypatch.setattr(collect, "collect", lambda: NOTHING)
     told = called(monkeypatch, capsys, "queue", "mol-5", "-S", "train.steps=2")
     assert told.out == ("dvc exp run --queue --name mol-5-full-smic -S 'datasets=[smic]' -S train.steps=2\n")
     assert "data/raw/smic does not exist" in told.err
@@ -193,9 +195,9 @@ def repository(tmp_path, monkeypatch, raw):
         monkeypatch.setenv(f"GIT_{key}_NAME", "test")
         monkeypatch.setenv(f"GIT_{key}_EMAIL", "test@example.org")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    command._git("init", "--quiet")
+    collect.git("init", "--quiet")
     listed = []
-    monkeypatch.setattr(command, "_listed", lambda: listed)
+    monkeypatch.setattr(collect, "_listed", lambda: listed)
 
     def put(message, name="", state=None, metrics=NUMBERS, lock=None, **changes):
         values = json.loads(json.dumps(raw))
@@ -212,9 +214,9 @@ def repository(tmp_path, monkeypatch, raw):
         Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"report": {
             "deps": [{"path": "reports/metrics.json", "md5": hashlib.md5(text.encode()).hexdigest()}],
             "params": {"params.yaml": values if lock is None else lock}}}}))
-        command._git("add", "--all")
-        command._git("commit", "--quiet", "--allow-empty", "--message", message)
-        rev = command._git("rev-parse", "HEAD")
+        collect.git("add", "--all")
+        collect.git("commit", "--quiet", "--allow-empty", "--message", message)
+        rev = collect.git("rev-parse", "HEAD")
         listed.append({"Experiment": name or None, "State": state, "rev": rev[:7]})
         return rev
 
@@ -233,7 +235,7 @@ def test_every_finished_experiment_is_collected_with_resolved_parameters(reposit
     repository("changed", name="changed", datasets=["samm"])
     Path("reports/metrics.json").write_text(json.dumps(NUMBERS | {"accuracy": 0.1}))
     repository.listed.append({"Experiment": None, "State": None, "rev": "workspace"})
-    found = command.collect()
+    found = collect.collect()
     assert [run.commit.split()[1:] for run in found.runs] == [["proud-fern"], ["mol-13-t-16"], ["changed"]]
     assert found.runs[0].parameters["lambda_f"] == 1.43 and found.runs[0].parameters["classes"] == "5"
     assert found.runs[0].metrics == NUMBERS
@@ -248,23 +250,23 @@ def test_every_finished_experiment_is_collected_with_resolved_parameters(reposit
     assert "mol-13: 4 cells filled in 4 rows" in told.out
     assert "1 from 3 runs to there; 3 left out; experiments without a result: 1 failed, 1 queued" in told.out
     text = Path("there/mol-13.md").read_text()
-    assert f"commit {command._git('rev-parse', '--short', full)} proud-fern" in text
+    assert f"commit {collect.git('rev-parse', '--short', full)} proud-fern" in text
     assert "| 78.98 | 75.25 | 90.00 " in text
     assert {path.name for path in Path("there").iterdir()} == {"mol-13.md", "mol-13.csv", "mol-13.tex", "cells.csv"}
     rows = [row for row in csv.DictReader(open("there/cells.csv")) if row["ours"]]
     assert [row["row"] for row in rows] == ["8", "8", "16", "16"]
-    jobs, count = planned("mol-13", command._parse(Path("params.yaml").read_text(), ""), found)
+    jobs, count = planned("mol-13", collect.parse(Path("params.yaml").read_text(), ""), found)
     assert count == {"done": 4, "pending": 2, "missing": 2} and [job.params.sampling.t for job in jobs] == [2]
 
 
 def test_a_workspace_that_is_an_experiment_goes_by_the_experiments_name(repository):
     repository("full", name="proud-fern", datasets=["casme2"], classes="5")
     repository.listed.append({"Experiment": None, "State": None, "rev": "workspace"})
-    (run,) = command.collect().runs
+    (run,) = collect.collect().runs
     assert run.commit.endswith(" proud-fern")
 
 
 def test_outside_a_project_one_line_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MerError, match="DVC cannot list the experiments: .* project's root"):
-        command.collect()
+        collect.collect()

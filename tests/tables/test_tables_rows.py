@@ -10,15 +10,16 @@ import torch
 
 from mer import params
 from mer.datasets.class_sets import label_set
-from mer.tables import __main__ as command
+from mer.runs import collect
 from mer.tables import fill as tables
+from mer.tables import queue
 from mer.training import task as tasks
 
 ROOT = Path(__file__).parents[2]
 NAMES = [(short, name) for short in tables.PAPERS for name, spec in tables.paper(short)["tables"].items()
          if spec.get("kind") != "rank_sum"]
 LAMBDAS = dict.fromkeys(("lambda_f", "lambda_m", "lambda_d", "lambda_r"), 1.0)
-RAW = command._parse((ROOT / "params.yaml").read_text(), "params.yaml")
+RAW = collect.parse((ROOT / "params.yaml").read_text(), "params.yaml")
 
 
 def experiments(short, name):
@@ -52,10 +53,10 @@ def test_every_row_is_valid_and_builds(short, name, profile):
     found = list(experiments(short, name))
     assert found
     for row, wanted in found:
-        assert set(wanted) <= {*command._leaves(RAW)}, row
-        p, changes = command._overrides(RAW, wanted, {"profile": profile}, name)
+        assert set(wanted) <= {*collect._leaves(RAW)}, row
+        p, changes = queue._overrides(RAW, wanted, {"profile": profile}, name)
         assert p.profile == profile and p.model == short
-        assert not tables.differing(wanted, command._flat(p))
+        assert not tables.differing(wanted, collect.flat(p))
         assert size(p.model, getattr(p, p.model), len(label_set(p.datasets[0], p.classes).names)) > 0
         pretraining = tasks.pretraining(p)
         assert short != "ma2mi" or (pretraining is None) == (p.ma2mi.pretraining == "none")
@@ -65,7 +66,7 @@ def test_the_shipped_parameters_are_the_full_method_of_each_paper_but_for_the_da
     """A default that moves away from the tables' rows would make every row need overrides that nobody asked for."""
     for short in tables.PAPERS:
         book = tables.paper(short)
-        p, changes = command._overrides(RAW, book["defaults"], {"profile": RAW["profile"]}, short)
+        p, changes = queue._overrides(RAW, book["defaults"], {"profile": RAW["profile"]}, short)
         assert set(dict(changes)) <= {"model"}, changes
 
 
@@ -76,6 +77,6 @@ def test_sizes_of_fdps_backbones_without_global_blocks_are_those_the_paper_print
     printed = [row["values"][2] for row in group["rows"]]
     found = []
     for _, wanted in experiments("fdp", "fdp-10"):
-        p, _ = command._overrides(RAW, wanted | {"fdp.n_global": [0, 0, 0, 0]}, {"profile": "paper"}, "fdp-10")
-        found.append(round(tables.run_of(p, {}).metrics["backbone_parameters"] / 1e6, 2))
+        p, _ = queue._overrides(RAW, wanted | {"fdp.n_global": [0, 0, 0, 0]}, {"profile": "paper"}, "fdp-10")
+        found.append(round(collect.run_of(p, {}).metrics["backbone_parameters"] / 1e6, 2))
     assert found == [printed[0], printed[2], printed[1], *printed[3:]]

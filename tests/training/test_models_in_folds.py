@@ -14,6 +14,7 @@ from mer.evaluation import predictions
 from mer.models.ma2mi import autoencoder_training
 from mer.models.ma2mi import pairs as latents
 from mer.models.ma2mi.autoencoder import ConvAe
+from mer.models.ma2mi.config import needs_latents
 from mer.training import checkpoint, folds, pretrain
 from mer.training import task as tasks
 
@@ -160,4 +161,4 @@ def test_the_autoencoder_is_trained_on_the_sources_and_named_by_its_checksum(dat
     ({}, True), ({"ma2mi": {**SMALL["ma2mi"], "autoencoder": "none"}}, False),
     ({"ma2mi": {**SMALL["ma2mi"], "pretraining": "maer"}}, False), ({"model": "fdp", "sampling": {"t": 3}}, False)])
 def test_latents_are_made_only_where_they_are_read(tmp_path, changes, wanted):
-    assert params.needs_latents(knobs(tmp_path, VARIANTS["ma2mi"] | changes)) is wanted
+    assert needs_latents(knobs(tmp_path, VARIANTS["ma2mi"] | changes)) is wanted

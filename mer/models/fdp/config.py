@@ -9,6 +9,8 @@ TASKS = ("mer", "dynamic", "rank")
 BACKBONES = ("local_global", "vit_base", "resnet18")
 MHC = ("conv", "conv_pw", "multihead")
 
+ORDER = 2  # among the models, wherever they are listed
+SHARED = {"t": "sampling", "coeffs": "dynamic"}  # knobs that stand in another section
 SIZE = 64  # side of the crop the network sees, pixels
 FEATURES = SIZE * SIZE  # length of F_k, which temporal pooling reads as a map of SIZE x SIZE
 STAGES = 4  # N_S
@@ -55,6 +57,14 @@ PRESETS = {
     # Table 10 prints the sizes of networks without a global block, which is what the released code builds
     "published_params": FdpConfig(n_global=(0, 0, 0, 0)),
 }
+
+
+Config = FdpConfig
+
+
+def labels(p) -> tuple[str, ...]:
+    """The label stores that a run with parameters `p` reads beside the aligned clips."""
+    return ("dynamic",)
 
 
 def scaled(channels: int, width: float, step: int) -> int:

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from mer.labels.dynamic_image import coefficients
 from mer.models.fdp.config import FdpConfig
-from mer.models.mol.losses import class_loss
 from mer.training import batches
 from mer.training.batches import Batch, Clips
 
@@ -41,7 +40,7 @@ def fdp_losses(outputs: dict[str, Tensor], batch: Batch, cfg: FdpConfig) -> dict
     """The losses of the tasks in `outputs` (of FDP.forward), by the names `mer`, `dynamic` and `rank` (Eq. 5-7)."""
     losses = {}
     if "logits" in outputs:
-        losses["mer"] = class_loss(outputs["logits"], batch.label)
+        losses["mer"] = F.cross_entropy(outputs["logits"], batch.label)
     if "dynamic" in outputs:
         losses["dynamic"] = F.mse_loss(outputs["dynamic"], dynamic_image(batch.frames, cfg.coeffs))
     if "scores" in outputs:

@@ -6,23 +6,36 @@ import numpy as np
 
 from mer.evaluation import outputs
 from mer.evaluation.predictions import Predictions
-from mer.reporting import pictures, plots
+from mer.reporting import clip_pictures, pictures, plots
+
+TITLE = "Dynamic image and rank scores"  # of the pictures of a clip of one's own
 
 BAND = (10, 90)  # percentiles of the clips
+
+
+def tested(t: Predictions, data: Path, folder: Path, count: int, synthetic: bool, *, kept: set[str], crop: int,
+           sampling: dict, cfg, **more) -> int:
+    """The pictures of the tested clips; arguments as in `clips_drawn.draw`, `kept` the names that the folds keep."""
+    if "scores" in kept:
+        rank_scores(t, data, folder, cfg.rank_slope, synthetic)
+    if "dynamic" not in kept:
+        return 0
+    return draw(t.where(seed=int(t.seed.min())), data, folder, count, synthetic, crop=crop, sampling=sampling,
+                slope=cfg.rank_slope)
 
 
 def draw(t: Predictions, data: Path, folder: Path, count: int, synthetic: bool, *, crop: int, sampling: dict,
          slope: float) -> int:
     """Draw `count` clips, evenly spread from the best to the worst by the error of the dynamic image.
 
-    Arguments as in `drawings.draw`, the predictions of one seed. Returns the number of pictures written.
+    Arguments as in `clips_drawn.draw`, the predictions of one seed. Returns the number of pictures written.
     """
     if not count:
         return 0
     number = 0
     for number, row, rank in pictures.ranked(t, t.aux["mse"], count):
         made = outputs.read(data, int(row.seed[0]), str(row.fold[0]))[str(row.clip_id[0])]
-        onset = pictures.sampled(row, data, crop, sampling)[0][0]
+        onset = outputs.sampled(row, data, crop, sampling)[0][0]
         _draw_clip(onset, made, row, rank, slope, folder / f"clip_{number}.png", synthetic)
     return number
 
@@ -94,3 +107,46 @@ def score_axes(ax, k: np.ndarray, slope: float) -> None:
 def k_line(slope: float) -> str:
     """The wanted line in words."""
     return "K(k) = k" if slope == 1 else f"K(k) = {slope:g} k"
+
+
+def own_clip(judged, folder: Path) -> list[Path]:
+    """The pictures that the tasks make possible, in the order in which they are shown."""
+    made = []
+    if "dynamic" in judged.kept:
+        made.append(_dynamic(judged, folder / "dynamic_image.png"))
+    if "scores" in judged.kept:
+        made.append(_ranks(judged, folder / "rank_scores.png"))
+    return [*made, clip_pictures.landmarks(judged, folder / "landmarks.png")]
+
+
+def _dynamic(judged, path: Path) -> Path:
+    truth, guess = (judged.kept[name].astype(np.float32) for name in ("dynamic_label", "dynamic"))
+    error, title = np.abs(guess - truth), "Dynamic image"
+    worst = max(float(np.quantile(error, 0.995)), 0.05)
+    unit = {"cmap": "gray", "vmin": 0, "vmax": 1}
+    fig, axes = clip_pictures.grid(4, title)
+    for ax, word, picture, how in zip(
+            axes, ("first frame", "of the frames", "constructed", "abs. difference"),
+            (judged.frames[0], truth, guess, error),
+            (pictures.GRAY, unit, unit, {"cmap": plots.SHADES, "vmin": 0, "vmax": worst}), strict=True):
+        ax.imshow(picture, **how)
+        ax.set_title(word, fontsize=7.5, pad=2)
+    pictures.note(axes[3], f"dark = {worst:.2f}")
+    plots.save(fig, path, title, "First sampled frame, the dynamic image of the sampled frames, the one that the "
+               "network constructs, and their absolute difference; mean squared error x 1000: "
+               f"{1000 * float(np.square(error).mean()):.2f}.", False)
+    return path
+
+
+def _ranks(judged, path: Path) -> Path:
+    values, slope, title = judged.kept["scores"], judged.run.params.fdp.rank_slope, "Rank scores of the frames"
+    k = np.arange(len(values))
+    fig = plots.figure(2.3, title, False)
+    ax = fig.subplots()
+    ax.plot(k, values, color=plots.MAIN, linewidth=1.8, marker="o", markersize=3.5, label="this clip")
+    score_axes(ax, k, slope)
+    ax.legend(fontsize=7, frameon=False, labelcolor=plots.INK)
+    plots.save(fig, path, title, f"Rank score of each sampled frame: {', '.join(f'{v:.2f}' for v in values)}; the "
+               f"wanted line is {k_line(slope)}. Scores that rise say that the network sees the order of the frames.",
+               False)
+    return path

@@ -8,7 +8,7 @@ from mer.training import batches
 from mer.training.task import Task
 
 
-class Fdp(Task):
+class Folds(Task):
     head_key = FDP.HEAD
 
     def __init__(self, params):

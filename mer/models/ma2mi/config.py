@@ -6,8 +6,10 @@ so most defaults are readings of its words (shared spec ma2mi.md, tag [inferred]
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 PRETRAINING = ("ma2mi", "maer", "none")
+ORDER = 3  # among the models, wherever they are listed
 ENCODER_WEIGHTS = "data/encoder_weights"  # an input of the stages that read from it
 AUTOENCODERS = ("sd_vae", "conv_ae", "none")
 FUSIONS = ("add", "concat", "add_flat", "gate")
@@ -57,6 +59,37 @@ class Ma2miConfig:
     tune_fpe: bool = True  # Table 2: False = the position encoder is frozen in fine-tuning
     tune_fae: bool = True  # Table 2: False = the action encoder is frozen in fine-tuning
     turn: float = 3.0  # fine-tuning: both frames are rotated up to this, degrees (strength: MMNet)
+
+
+Config = Ma2miConfig
+
+
+def needs_latents(p) -> bool:
+    """Whether the run reads data/latents: MA2MI's reconstruction, unless in pixel space."""
+    used = p.pretrain.sources and p.pretrain.steps or p.ma2mi.keep_reconstruction
+    return bool(p.model == "ma2mi" and p.ma2mi.pretraining == "ma2mi" and p.ma2mi.autoencoder != "none" and used)
+
+
+def labels(p) -> tuple[str, ...]:
+    """The label stores that a run with parameters `p` reads beside the aligned clips."""
+    return ("latents",) if needs_latents(p) else ()
+
+
+def files(p) -> list[str]:
+    """The files of weights that the run reads."""
+    found = []
+    if needs_latents(p) and p.ma2mi.autoencoder == "sd_vae":
+        found += [path.as_posix() for path in sorted(Path(p.ma2mi.sd_vae).glob("*")) if path.suffix in (
+            ".json", ".safetensors", ".bin")]
+    if p.ma2mi.encoder_weights:
+        found.append(f"{ENCODER_WEIGHTS}/{p.ma2mi.encoder_weights}")
+    return found
+
+
+def problems(p) -> list[str]:
+    """What of the other sections does not go with this model."""
+    return [] if p.sampling.t == 2 else [f"sampling.t = {p.sampling.t}; expected 2 with model = ma2mi, which sees the "
+                                         "onset and the apex frame"]
 
 
 def scaled(channels: int, width: float) -> int:

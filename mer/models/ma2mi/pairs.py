@@ -16,10 +16,11 @@ from mer.base import store
 from mer.datasets.clips import read_clips
 from mer.labels import records
 from mer.labels.sampling import clip_sets
-from mer.models.ma2mi.autoencoder import ConvAe, SdVae, load_sd_vae, pixel_latent, weights_file
+from mer.models.ma2mi.autoencoder import ConvAe, pixel_latent
 from mer.models.ma2mi.config import Ma2miConfig
 from mer.models.ma2mi.losses import random_affine, warp_images
 from mer.models.ma2mi.network import resize
+from mer.models.ma2mi.sd_vae import SdVae, load_sd_vae, weights_file
 from mer.training import checkpoint
 from mer.training.batches import Entry
 

@@ -12,16 +12,28 @@ from mer.evaluation.grad_cam import Compared
 from mer.evaluation.predictions import Predictions
 from mer.reporting import pictures, plots
 
+TITLE = "Where the network looks"  # of the pictures of a clip of one's own
+
 HEAT = matplotlib.colormaps["YlOrRd"]
 DEEPEST = 0.6  # opacity of the hottest place
 HALO = [withStroke(linewidth=2.6, foreground="white")]  # lets an outline be seen on any ground
+
+
+def tested(t: Predictions, data: Path, folder: Path, count: int, synthetic: bool, *, kept: set[str], crop: int,
+           sampling: dict, names: tuple[str, ...] = (),
+           compared: dict[tuple[int, str, str], Compared] | None = None, cfg=None) -> int:
+    """The pictures of the tested clips; arguments as in `clips_drawn.draw`, `kept` the names that the folds keep."""
+    if "grad_cam" not in kept:
+        return 0
+    return draw(t.where(seed=int(t.seed.min())), data, folder, count, synthetic, crop=crop, sampling=sampling,
+                names=names, compared=compared or {})
 
 
 def draw(t: Predictions, data: Path, folder: Path, count: int, synthetic: bool, *, crop: int, sampling: dict,
          names: tuple[str, ...], compared: dict[tuple[int, str, str], Compared]) -> int:
     """Draw `count` clips, evenly spread from the best to the worst by the probability of the true class.
 
-    Arguments as in `drawings.draw`, the predictions of one seed. Returns the number of pictures written.
+    Arguments as in `clips_drawn.draw`, the predictions of one seed. Returns the number of pictures written.
     """
     if not count:
         return 0
@@ -30,7 +42,7 @@ def draw(t: Predictions, data: Path, folder: Path, count: int, synthetic: bool, 
     for number, row, rank in pictures.ranked(t, -right, count):
         clip, seed = str(row.clip_id[0]), int(row.seed[0])
         heat = outputs.read(data, seed, str(row.fold[0]), ("grad_cam",))[clip]["grad_cam"].astype(np.float32)
-        ends = pictures.sampled(row, data, crop, sampling)[0].astype(np.float32)
+        ends = outputs.sampled(row, data, crop, sampling)[0].astype(np.float32)
         _draw_clip(*ends, heat, compared.get((seed, str(row.subject[0]), clip)), row, rank, names,
                    folder / f"clip_{number}.png", synthetic)
     return number
@@ -82,3 +94,59 @@ def _draw_clip(onset: np.ndarray, apex: np.ndarray, heat: np.ndarray, truth: Com
     plots.save(fig, path, f"{rank} clip by probability of the true class: {pictures.name_of(row)}",
                "Onset and apex frame in the centre crop, their difference, and Grad-CAM of the predicted class on the "
                f"last block of the action encoder over the onset{outlined}: {'; '.join(words)}.", synthetic)
+
+
+def own_clip(judged, folder: Path) -> list[Path]:
+    """Onset, apex and Grad-CAM."""
+    return [_heat(judged, folder / "grad_cam.png")]
+
+
+def _heat(judged, path: Path) -> Path:
+    onset, apex = judged.frames.astype(np.float32)
+    heat = judged.kept["grad_cam"].astype(np.float32)
+    named = judged.run.classes[int(judged.p[judged.networks.index(judged.shown)].argmax())]
+    title = "Onset, apex, and Grad-CAM"
+    fig = plots.figure(5.0, title, False)
+    axes = panels(fig, onset, apex, heat)
+    axes[0, 0].plot(*judged.points[0].T, ".", color=plots.WARM, markersize=2)
+    axes[0, 0].set_title("onset, dlib's landmarks")
+    axes[1, 1].set_title(f"Grad-CAM of {named}")
+    plots.save(fig, path, title, "Onset and apex frame in the centre crop, their difference (blue darker, brown "
+               f"brighter), and Grad-CAM of {named}, the shown network's highest score, over the onset"
+               f"{'' if heat.any() else ': no positive heat'}.", False)
+    return path
+
+
+def pretrained(made: dict[str, np.ndarray], rank: str, path: Path, synthetic: bool) -> None:
+    """Upper row: the two frames, what the later one's latent decodes to, the prediction; below, what has changed.
+
+    Without an autoencoder the latent is the picture itself, and decodes to it.
+    """
+    clip, subject = (made[name].item().decode() for name in ("clip", "subject"))
+    first, second, start, truth, estimate = (255 * made[name].astype(np.float32) for name in (
+        "first", "second", "start", "truth", "estimate"))
+    pixels = np.array_equal(truth, second)
+    columns = [("later", second, second - first)] + ([] if pixels else [("later, decoded", truth, truth - start)])
+    columns.append(("later, predicted", estimate, estimate - start))
+    fig = plots.figure(3.5 if pixels else 2.85, f"{rank} reconstruction: {clip}", synthetic)
+    axes = fig.subplots(2, len(columns) + 1)
+    axes[0, 0].imshow(first, **pictures.GRAY)
+    axes[0, 0].set_title("earlier")
+    pictures.frame_axes(axes[0, 0], first.shape)
+    for i, (words, picture, change) in enumerate(columns, 1):
+        axes[0, i].imshow(picture, **pictures.GRAY)
+        axes[0, i].set_title(words)
+        # what is predicted is drawn on the scale of the change that it should be
+        pictures.signed(axes[1, i], change, pictures.reach(columns[0][2] if pixels or i == 1 else columns[1][2]))
+        for ax in axes[:, i]:
+            pictures.frame_axes(ax, picture.shape)
+    axes[1, 0].axis("off")
+    axes[1, 0].text(0.98, 0.5, "change from\nthe earlier,\ngrey levels", transform=axes[1, 0].transAxes, fontsize=8,
+                    color=plots.MUTED, ha="right", va="center")
+    told = (f"L1 error of the later frame's {'pixels' if pixels else 'latent'} {made['error'].item():.4f} "
+            f"(copy of the earlier one {made['copy'].item():.4f})")
+    fig.supxlabel(told, fontsize=7.5, color=plots.MUTED)
+    between = "" if pixels else ", what the later one's latent decodes to"
+    plots.save(fig, path, f"{rank} reconstruction in pretraining: {subject}, clip {clip}",
+               f"An earlier and a later frame of a clip{between} and what the network predicts for it; below, what has "
+               f"changed in each: {told}.", synthetic)

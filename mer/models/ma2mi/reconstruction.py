@@ -12,11 +12,12 @@ from torch import Tensor
 
 from mer.base import store
 from mer.base.errors import MerError
-from mer.models.ma2mi.autoencoder import ConvAe, SdVae
+from mer.models.ma2mi.autoencoder import ConvAe
 from mer.models.ma2mi.config import Ma2miConfig
 from mer.models.ma2mi.losses import diagnose
 from mer.models.ma2mi.network import MIACNet
 from mer.models.ma2mi.pairs import PairBatch, Pairs, open_autoencoder, pair_batch
+from mer.models.ma2mi.sd_vae import SdVae
 from mer.training import engine
 
 DRAWS = 4  # pairs of frames that are drawn of every clip

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mer.models.ma2mi import network, pairs, reconstruction
-from mer.models.ma2mi.config import ENCODER_WEIGHTS, frozen, loss_weights
+from mer.models.ma2mi.config import ENCODER_WEIGHTS, frozen, latent_shape, loss_weights
 from mer.models.ma2mi.losses import ma2mi_losses
 from mer.models.ma2mi.network import MIACNet
 from mer.models.parts.resnet18 import load_imagenet
@@ -34,7 +35,7 @@ class _Ma2mi(Task):
         return ma2mi_losses(outputs, batch, self.cfg)
 
 
-class FineTuning(_Ma2mi):
+class Folds(_Ma2mi):
     """Onset and apex frame to classes; with keep_reconstruction (Table 2) also the apex's latent."""
 
     def build(self, n_classes):
@@ -44,6 +45,14 @@ class FineTuning(_Ma2mi):
         if self.cfg.keep_reconstruction:
             return pairs.load(data, entries, self.cfg, crop=self.params.train.crop, device=device)
         return super().load(data, entries, device)
+
+    def placeholders(self, frames):
+        if not self.cfg.keep_reconstruction or self.cfg.autoencoder == "none":
+            return {}
+        # what DiT would reconstruct from; the classes' scores do not depend on it, so no autoencoder is asked for
+        channels, side = latent_shape(self.cfg)[:2]
+        empty = np.zeros((2, frames, channels, side, side), np.float16)
+        return {"latents": {"mean": empty, "logvar": empty}}
 
     def carry_over(self, model, pretrained, classes):
         network.carry_over(model, pretrained["model"])

@@ -10,6 +10,8 @@ FCC = ("fcc", "fcc_v", "fcc_h", "transformer", "release", "off")
 CCC = ("paper", "release", "off")
 MER_INPUTS = ("concat", "first", "last", "all", "add", "sub")
 
+ORDER = 1  # among the models, wherever they are listed
+SHARED = {"t": "sampling"}  # knobs that stand in another section
 SIZE = 128  # side of the crop the network sees, pixels
 MAP = 16  # side of the feature maps F_k after the conv stack
 POINTS = 68
@@ -42,6 +44,14 @@ class MolConfig:
     position_sd: float = 1.0  # sd of the first positional embeddings and FCC biases (released code 1; ours 0.1 in demo)
     flow_init: float = 0.01  # (ours) factor on the first weights of the last flow layer (released code 1)
     dropout: float = 0.5  # before both fully-connected layers of the MER head
+
+
+Config = MolConfig
+
+
+def labels(p) -> tuple[str, ...]:
+    """The label stores that a run with parameters `p` reads beside the aligned clips."""
+    return ("flow",) if "flow" in p.mol.tasks else ()
 
 
 def scaled(channels: int, width: float) -> int:

@@ -8,7 +8,10 @@ from matplotlib.colors import hsv_to_rgb
 
 from mer.evaluation import outputs
 from mer.evaluation.predictions import Predictions
-from mer.reporting import pictures, plots
+from mer.reporting import clip_pictures, pictures, plots
+
+TITLE = "Landmarks and flow"  # of the pictures of a clip of one's own
+FAINT = 0.15  # pixels of motion below which a flow is all but transparent
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,18 @@ class Seen:
     points: np.ndarray | None
 
 
+def tested(t: Predictions, data: Path, folder: Path, count: int, synthetic: bool, *, kept: set[str], crop: int,
+           sampling: dict, cfg=None, **more) -> int:
+    """The pictures of the tested clips; arguments as in `clips_drawn.draw`, `kept` the names that the folds keep."""
+    if not kept & {"flow", "landmarks"}:
+        return 0
+    return draw(t.where(seed=int(t.seed.min())), data, folder, count, synthetic, crop=crop, sampling=sampling)
+
+
 def draw(t: Predictions, data: Path, folder: Path, count: int, synthetic: bool, *, crop: int, sampling: dict) -> int:
     """Draw `count` clips, evenly spread from the best to the worst by flow error (by landmark error without flow).
 
-    Arguments as in `drawings.draw`, the predictions of one seed. Returns the number of pictures written.
+    Arguments as in `clips_drawn.draw`, the predictions of one seed. Returns the number of pictures written.
     """
     key = next((name for name in ("epe", "nme") if np.isfinite(t.aux[name]).all()), None)
     if key is None or not count:
@@ -49,7 +60,7 @@ def look(row: Predictions, data: Path, crop: int, sampling: dict) -> Seen:
         MerError: a shard is missing.
     """
     made = outputs.read(data, int(row.seed[0]), str(row.fold[0]))[str(row.clip_id[0])]
-    frames, points = pictures.sampled(row, data, crop, sampling)
+    frames, points = outputs.sampled(row, data, crop, sampling)
     k, label, estimate = (len(frames) - 1) // 2, None, None
     if "flow" in made:
         motion = np.hypot(*made["flow_label"].astype(np.float32).transpose(1, 0, 2, 3)).mean((1, 2))
@@ -132,3 +143,42 @@ def wheel(ax, longest: float) -> None:
     inset.imshow(disc)
     inset.axis("off")
     ax.text(0.73, 0.04, f"rim {longest:.2g} px", transform=ax.transAxes, fontsize=6, color=plots.INK, ha="right")
+
+
+def own_clip(judged, folder: Path) -> list[Path]:
+    """The pictures that the tasks make possible, in the order in which they are shown."""
+    made = [clip_pictures.landmarks(judged, folder / "landmarks.png")]
+    if "flow" in judged.kept:
+        made.append(_flow(judged, folder / "flow.png"))
+    return made
+
+
+def _flow(judged, path: Path) -> Path:
+    """TV-L1 and estimated flow of every pair, drawn over its first frame."""
+    label, guess = (judged.kept[name].astype(np.float32) for name in ("flow_label", "flow"))
+    longest = max(float(np.quantile(np.hypot(*label.transpose(1, 0, 2, 3)), 0.995)), 0.3)
+    title = "Flow from frame to frame"
+    down = -(-len(label) // clip_pictures.ACROSS)
+    fig, axes = clip_pictures.grid(2 * down * clip_pictures.ACROSS, title)
+    for part, (word, flows) in enumerate((("TV-L1", label), ("estimated", guess))):
+        for k, ax in enumerate(axes[part * down * clip_pictures.ACROSS:(part + 1) * down * clip_pictures.ACROSS]):
+            if k >= len(flows):
+                ax.set_visible(False)
+                continue
+            first = int(judged.kept["pair"][k])
+            ax.imshow(judged.frames[first], **pictures.GRAY)
+            ax.imshow(_tinted(flows[k], longest))
+            ax.set_title(f"{word} {first}-{first + 1}", fontsize=7, pad=2)
+    wheel(axes[0], longest)
+    error, zero = (float(np.hypot(*d.transpose(1, 0, 2, 3)).mean()) for d in (guess - label, label))
+    plots.save(fig, path, title, "Over each sampled frame the motion to the next one, hue its direction, depth of "
+               f"colour its length, full colour {longest:.2f} pixels of the crop; first by TV-L1, then by the network, "
+               f"which differs from TV-L1 by {error:.3f} pixels on average (zero flow: {zero:.3f}).", False)
+    return path
+
+
+def _tinted(flow: np.ndarray, longest: float) -> np.ndarray:
+    """(H, W, 4) colours of a flow (2, H, W), the more transparent the less moves."""
+    length = np.hypot(*flow)
+    alpha = 0.75 * np.clip(length / longest, 0, 1) * np.clip(length / FAINT, 0, 1)
+    return np.concatenate([flow_colours(flow, longest), alpha[..., None]], axis=-1)

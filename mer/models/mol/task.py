@@ -9,7 +9,7 @@ from mer.training import batches
 from mer.training.task import Task
 
 
-class Mol(Task):
+class Folds(Task):
     head_key = MOL.HEAD
 
     def __init__(self, params):

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer.base.errors import MerError
-from mer.models.ma2mi.config import scaled
 from mer.models.parts.pointwise import StridedPointwise
 
 
@@ -42,7 +41,7 @@ class ResNetTrunk(nn.Module):
 
     def __init__(self, channels: int = 3, width: float = 1.0):
         super().__init__()
-        sizes = [scaled(c, width) for c in (64, 64, 128, 256, 512)]
+        sizes = [max(1, round(c * width)) for c in (64, 64, 128, 256, 512)]
         self.conv1 = nn.Conv2d(channels, sizes[0], 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(sizes[0])
         for i in range(4):

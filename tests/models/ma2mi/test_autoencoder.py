@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from mer.base.errors import MerError
-from mer.models.ma2mi import autoencoder
-from mer.models.ma2mi.autoencoder import ConvAe, SdVae, load_sd_vae, read_safetensors
+from mer.models.ma2mi import sd_vae
+from mer.models.ma2mi.autoencoder import ConvAe
 from mer.models.ma2mi.losses import KL_WEIGHT, conv_ae_losses
+from mer.models.ma2mi.sd_vae import SdVae, load_sd_vae
+from mer.training.checkpoint import read_safetensors
 from mer.training.engine import derive
 
 TINY = {"block_out_channels": [8, 16, 16, 16], "layers_per_block": 2, "latent_channels": 4, "norm_num_groups": 4}
@@ -108,14 +110,14 @@ def test_bin_half_precision_and_old_names_give_the_same(tmp_path):
     old = {key: value for key, value in state.items() if "attentions" not in key}
     for key, value in state.items():
         if "attentions" in key:
-            for name, new in autoencoder.OLD_NAMES.items():
+            for name, new in sd_vae.OLD_NAMES.items():
                 key = key.replace(f".{new}.", f".{name}.")
             old[key] = value[:, :, None, None] if value.ndim == 2 else value  # as convolutions, the oldest form
     assert "encoder.mid_block.attentions.0.proj_attn.weight" in old
     plain = tmp_path / "bin"
     plain.mkdir()
     (plain / "config.json").write_text(json.dumps(TINY))
-    torch.save({key: torch.from_numpy(value.copy()) for key, value in old.items()}, plain / autoencoder.WEIGHTS[1])
+    torch.save({key: torch.from_numpy(value.copy()) for key, value in old.items()}, plain / sd_vae.WEIGHTS[1])
     for path, tolerance in ((folder(tmp_path / "old", old), 0), (plain, 0),
                             (folder(tmp_path / "half", dtype="F16"), 1e-3)):
         found = load_sd_vae(path).state_dict()
@@ -162,7 +164,7 @@ def test_a_damaged_file_is_one_line(tmp_path):
         with pytest.raises(MerError, match=r"^[^\n]*not a readable safetensors file[^\n]*$"):
             load_sd_vae(path.parent)
     path.unlink()
-    (path.parent / autoencoder.WEIGHTS[1]).write_text("weights")
+    (path.parent / sd_vae.WEIGHTS[1]).write_text("weights")
     with pytest.raises(MerError, match="no state dict of torch"):
         load_sd_vae(path.parent)
 

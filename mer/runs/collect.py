@@ -1,0 +1,172 @@
+"""All experiments of the repository: a row of `dvc exp show` each, an experiment, a commit, the workspace.
+
+The parameters of a run are those of its params.yaml, resolved as every stage does; its numbers are those of its
+reports/metrics.json, taken only if its dvc.lock says that they were made with these parameters.
+"""
+
+import difflib
+import hashlib
+import importlib.util
+import json
+import re
+import subprocess
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mer import params
+from mer.base.errors import MerError
+from mer.base.knobs import flatten
+from mer.params import Params
+
+METRICS = "reports/metrics.json"
+PENDING = ("Queued", "Running")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished experiment: flat parameters (`mol.fcc`), the numbers of metrics.json, a commit if one is known."""
+
+    parameters: dict[str, object]
+    metrics: dict[str, float]
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """`runs`, oldest first; `pending`, the flat parameters of experiments that are queued or run; `names` of all
+    experiments; `left_out`, a line for each that cannot be used; `states`, how many experiments are in which."""
+
+    runs: list[Run]
+    pending: list[dict[str, object]]
+    names: set[str]
+    left_out: list[str]
+    states: Counter
+
+
+def run_of(p: Params, metrics: dict[str, float], commit: str = "") -> Run:
+    """The experiment with parameters `p`; to its numbers come those that the model's facts.py, if it has one, knows."""
+    if importlib.util.find_spec(f"mer.models.{p.model}.facts"):
+        metrics = metrics | importlib.import_module(f"mer.models.{p.model}.facts").facts(p)
+    return Run(flatten(asdict(p)), metrics, commit)
+
+
+def collect() -> Collected:
+    """All experiments of the repository, HEAD, and the workspace.
+
+    Raises:
+        MerError: the working folder is not the root of a project under Git and DVC.
+    """
+    runs, pending, names, left_out, states = [], [], set(), [], Counter()
+    for row in _listed():
+        name, state, rev = row["Experiment"] or "", row["State"] or "Success", row["rev"]
+        names.add(name)
+        if name:
+            states[state] += 1
+        workspace = rev == "workspace"
+        label = "workspace" if workspace else " ".join(filter(None, (git("rev-parse", "--short", rev), name)))
+        metrics = None if state in (*PENDING, "Failed") else text(rev, METRICS)
+        if metrics is None and state not in PENDING:
+            continue
+        try:
+            raw = parse(text(rev, "params.yaml"), f"params.yaml of {label}")
+            p = resolve(raw)
+            if state in PENDING:
+                pending.append(flat(p))
+                continue
+            _refuse_stale(raw, metrics, parse(text(rev, "dvc.lock"), f"dvc.lock of {label}"))
+        except MerError as error:
+            left_out.append(f"{label} is left out: {error}")
+            continue
+        run = run_of(p, json.loads(metrics), label)
+        runs.append((float("inf") if workspace else int(git("show", "-s", "--format=%ct", rev)), run))
+    runs = [run for _, run in sorted(runs, key=lambda pair: pair[0])]
+    known = [(run.parameters, run.metrics) for run in runs[:-1]]
+    if runs and runs[-1].commit == "workspace" and (runs[-1].parameters, runs[-1].metrics) in known:
+        del runs[-1]  # it is a commit or an experiment, which has a name
+    return Collected(runs, pending, names - {""}, left_out, states)
+
+
+def resolve(raw: dict, changes: dict[str, object] | None = None) -> Params:
+    """The parameters that the content `raw` of a params.yaml stands for, the dotted keys of `changes` set in it.
+
+    Raises:
+        MerError: as `params.load`.
+    """
+    raw = json.loads(json.dumps(raw))  # a deep copy
+    for key, value in (changes or {}).items():
+        *parents, last = key.split(".")
+        section = raw
+        for parent in parents:
+            section = section.get(parent)
+            if not isinstance(section, dict):
+                break
+        if not isinstance(section, dict) or last not in section or isinstance(section[last], dict):
+            near = difflib.get_close_matches(key, _leaves(raw), 1, 0.5)
+            raise MerError(f"-S {key}={value}: {key} is no key of params.yaml"
+                           + (f"; did you mean {near[0]}?" if near else ""))
+        section[last] = value
+    return params.resolve(raw)
+
+
+def _listed() -> list[dict]:
+    """Rows of `dvc exp show`: the workspace, HEAD, every commit that experiments started from, all experiments."""
+    from dvc.api import exp_show
+    from dvc.exceptions import DvcException
+    from dvc.scm import SCMError
+
+    try:
+        revs = [git("rev-parse", "HEAD")]
+        for name in git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
+            kept = re.fullmatch("refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/[^/]+", name)  # DVC keeps an experiment here
+            revs += ["".join(kept.groups())] if kept else []
+        return exp_show(revs=list(dict.fromkeys(revs)))
+    except (DvcException, SCMError, MerError) as error:
+        raise MerError(f"DVC cannot list the experiments: {' '.join(str(error).split())}; run the command in the "
+                       "project's root, which must be under Git with one commit or more") from None
+
+
+def git(*words: str) -> str:
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise MerError(f"git {' '.join(words)}: {' '.join(done.stderr.split())}")
+    return done.stdout.strip()
+
+
+def text(rev: str, name: str) -> str | None:
+    """A file of a revision or of the workspace, None if it is not there."""
+    if rev == "workspace":
+        return Path(name).read_text(encoding="utf-8") if Path(name).is_file() else None
+    done = subprocess.run(["git", "show", f"{rev}:./{name}"], capture_output=True, check=False)
+    return None if done.returncode else done.stdout.decode()
+
+
+def parse(text: str | None, where: str) -> dict:
+    from dvc.exceptions import DvcException
+    from dvc.utils.serialize import parse_yaml
+
+    try:
+        found = parse_yaml(text or "", where)
+    except DvcException as error:
+        raise MerError(f"{where}: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict) or not found:
+        raise MerError(f"{where} is missing or empty")
+    return found
+
+
+def _refuse_stale(raw: dict, metrics: str, lock: dict) -> None:
+    """Numbers that were made with other parameters than params.yaml now says would fill the wrong cell."""
+    stage = lock.get("stages", {}).get("report", {})
+    files = {entry["path"]: entry.get("md5") for entry in stage.get("deps", [])}
+    if stage.get("params", {}).get("params.yaml") != raw:
+        raise MerError("params.yaml was changed after reports/metrics.json was made; run `dvc repro`")
+    if files.get(METRICS) != hashlib.md5(metrics.encode()).hexdigest():
+        raise MerError("reports/metrics.json is not the one in dvc.lock; run `dvc repro`")
+
+
+def flat(p: Params) -> dict[str, object]:
+    return flatten(asdict(p))
+
+
+def _leaves(raw: dict) -> list[str]:
+    return [key for key in flatten(raw) if not key.startswith("profiles.")]
