@@ -35,8 +35,7 @@ def run() -> None:
     clips, classes = entries.collect(DATA, sets)
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.pretrain.sources]
     stores += [DATA / "latents"] if "latents" in params.of_model(p, "labels") else []
-    before = environment.stores(p.pretrain.sources, DATA / "latents")
-    environment.tell("pretrain", before)
+    before = environment.reused("pretrain", p.pretrain.sources, DATA / "latents")
     scratch = parallel.scratch_dir(
         "pretrain", parallel.code("mer.training", "mer.models", "mer.evaluation"), parallel.digest(*stores), classes,
         p.model, getattr(p, p.model), p.pretrain, p.lambda_f, p.lambda_m, p.lambda_d, p.lambda_r, p.lr, p.sampling,
@@ -49,9 +48,9 @@ def run() -> None:
         # without the examples, which show faces: they are drawn, below, and no checkpoint needs them
         shutil.copytree(folder, OUT / str(seed), dirs_exist_ok=True, ignore=shutil.ignore_patterns("examples.h5"))
     numbers = {"steps": p.pretrain.steps, **pretrain.summarise(made)}
-    store.write_json(OUT / "summary.json",
-                     {**summary, "classes": list(classes), "clips": len(clips), "numbers": numbers,
-                      "made_with": environment.made_with("pretrain", "", *before)})
+    told = environment.made_with("pretrain", "", *before)
+    store.write_json(OUT / "summary.json", {**summary, "classes": list(classes), "clips": len(clips),
+                                            "numbers": numbers, "made_with": told})
     pretraining_plots.draw(list(made.values()), PLOTS, is_synthetic(p.pretrain.sources), p.model)
     # kept: `data/aligned` and its like are shared by all datasets, so DVC runs this stage again when only the
     # micro-expression release changes, and then nothing has to be trained

@@ -41,8 +41,7 @@ def run() -> None:
     argparse.ArgumentParser(prog="python -m stages.quality", description=__doc__).parse_args()
     p = params.load()
     wanted = [(d, p.classes) for d in p.datasets] + [(d, p.pretrain.classes) for d in p.pretrain.sources]
-    before = environment.stores(d for d, _ in wanted)
-    environment.tell("quality", before)
+    before = environment.reused("quality", (d for d, _ in wanted))
     numbers, told = {}, {}
     for dataset, set_name in wanted:
         told[dataset] = {"index": store.read_json(f"data/aligned/{dataset}/summary.json")["index"],

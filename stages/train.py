@@ -23,8 +23,7 @@ def run() -> None:
     before = tasks.pretraining(p)
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.datasets]
     stores += [DATA / "latents"] if "latents" in params.of_model(p, "labels") and p.ma2mi.keep_reconstruction else []
-    earlier = environment.stores(p.datasets, DATA / "latents", DATA / "pretrained")
-    environment.tell("train", earlier)
+    earlier = environment.reused("train", p.datasets, DATA / "latents", DATA / "pretrained")
     scratch = parallel.scratch_dir(
         "train", parallel.code("mer.training", "mer.models", "mer.evaluation"),
         parallel.digest(*stores, DATA / "pretrained"), classes, p.model, getattr(p, p.model), p.train, p.lambda_f,

@@ -100,9 +100,12 @@ def tell(stage: str, summaries: Iterable[Mapping]) -> None:
               "mer.doctor` compares, `pip install -e .` brings the pinned versions back", file=sys.stderr)
 
 
-def stores(datasets: Iterable[str], *others: str | Path, data: Path = Path("data")) -> list[dict]:
-    """The summaries of the label stores of datasets, and of other stores."""
-    return read(*(data / stage / name for stage in ("aligned", "flow", "dynamic") for name in datasets), *others)
+def reused(stage: str, datasets: Iterable[str], *others: str | Path, data: Path = Path("data")) -> list[dict]:
+    """The summaries of what a stage re-uses, the label stores of datasets and other stores; `tell`s of them."""
+    names = list(datasets)
+    found = read(*(data / kind / name for kind in ("aligned", "flow", "dynamic") for name in names), *others)
+    tell(stage, found)
+    return found
 
 
 def read(*paths: str | Path) -> list[dict]:
