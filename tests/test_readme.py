@@ -5,6 +5,7 @@ miniature. What is neither run nor resolved stands in `NOT_RUN` with the reason;
 """
 
 import ast
+import contextlib
 import fnmatch
 import importlib.util
 import re
@@ -27,7 +28,8 @@ from raw_releases.micro import write_casme2
 from mer import params
 
 PROGRAMS = ("python", "dvc", "git", "pip", "pytest")
-RUN = ("python -m mer.", "dvc metrics diff", "dvc plots diff", "dvc dag", "dvc fetch", "dvc add ", "git add ", "git commit ")
+RUN = ("python -m mer.", "dvc metrics diff", "dvc plots diff", "dvc dag", "dvc fetch", "dvc add ", "git add ",
+       "git commit ")
 NOT_RUN = {
     "pip install -e .": ".ci/run does, in a fresh environment",
     "pip install -e .[test]": ".ci/run does",
@@ -171,14 +173,10 @@ def test_its_program_knows_all_its_options(command):
     program, *words = command.words
     assert program in PROGRAMS
     if program == "dvc":
-        from dvc.cli import DvcParserError, parse_args
+        from dvc.cli import parse_args
 
-        try:
-            parse_args(words)
-        except DvcParserError:
-            assert "named only" in command.kind, command.text
-            with pytest.raises(SystemExit, match="^0$"):
-                parse_args([*words, "--help"])
+        with contextlib.suppress(SystemExit):  # after the help of what is named without its arguments
+            parse_args([*words, "--help"] if "named only" in command.kind else words)
     elif program == "python":
         if words[0] == "-m":
             assert importlib.util.find_spec(words[1]) is not None
