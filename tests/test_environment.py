@@ -69,8 +69,8 @@ def test_every_entry_has_hashes_and_names_no_place():
 
 
 def test_the_lock_covers_what_is_installed():
-    """By name: what the installed packages want on this system, those of another version than the locked one left out."""
-    missing, seen, queue = {}, set(), [(found, "mer") for found in requirements().values()]
+    """By name: what installed packages want on this system; one of another version than the lock has is left out."""
+    missing, seen, walked, queue = {}, set(), 0, [(found, "mer") for found in requirements().values()]
     while queue:
         wanted, parent = queue.pop()
         name = canonicalize_name(wanted.name)
@@ -85,9 +85,11 @@ def test_the_lock_covers_what_is_installed():
             entry = LOCK.get(name) or CUDA_LOCK.get(name)
             if entry is None or Version(installed.version).public != version(entry).public:
                 continue
-            told = installed.requires or []
-            queue += [(found, name) for found in map(Requirement, told)
+            walked += 1
+            queue += [(found, name) for found in map(Requirement, installed.requires or [])
                       if found.marker is None and not extra or found.marker and found.marker.evaluate({"extra": extra})]
+    if not walked:
+        pytest.skip("nothing is installed in the locked version")
     assert not missing, f"not in a lock file: {missing} (the values want the keys); run .ci/lock"
 
 
