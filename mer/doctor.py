@@ -7,6 +7,7 @@ import argparse
 import importlib
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def run() -> int:
 
 def examine(root: Path) -> Iterator[Check]:
     """Every check of the project in `root`, in the order in which problems are best mended."""
-    yield python(sys.version_info[:3])
+    yield python(sys.version_info[:3], root)
     yield from packages(importlib.import_module)
     yield one_opencv([name for name in WHEELS if _installed(name)])
     yield program("git", "DVC keeps experiments in Git; install it")
@@ -59,10 +60,18 @@ def examine(root: Path) -> Iterator[Check]:
     yield from datasets(root / "data/raw")
 
 
-def python(version: tuple[int, ...]) -> Check:
+def python(version: tuple[int, ...], root: Path) -> Check:
+    """Against pyproject.toml, read as text: the Python that is too old for us may have no tomllib."""
+    file = root / "pyproject.toml"
+    found = re.search(r'^requires-python = ">=3\.(\d+),<3\.(\d+)"', file.read_text(encoding="utf-8"), re.MULTILINE) \
+        if file.is_file() else None
     name = ".".join(map(str, version))
-    return (Check("OK", f"Python {name}") if version >= (3, 11)
-            else Check("FAIL", f"Python {name}; expected 3.11 or newer: make an environment with one"))
+    if found is None:
+        return Check("FAIL", f"Python {name}; pyproject.toml does not say here which one is needed: run this in the "
+                             "project's root")
+    first, end = int(found[1]), int(found[2])
+    return (Check("OK", f"Python {name}") if (3, first) <= version < (3, end)
+            else Check("FAIL", f"Python {name}; expected 3.{first} to 3.{end - 1}: make an environment with one"))
 
 
 def packages(load: Callable) -> Iterator[Check]:

@@ -3,10 +3,12 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 import types
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from mer import doctor
 
@@ -17,8 +19,13 @@ def levels(checks):
     return [check.level for check in checks]
 
 
-def test_old_python():
-    assert doctor.python((3, 10, 4)).level == "FAIL" and doctor.python((3, 11, 0)).level == "OK"
+def test_python_is_one_that_pyproject_admits(tmp_path):
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    for version in ((3, 10, 4), (3, 11, 0), (3, 14, 9), (3, 15, 0), (4, 0, 0)):
+        admitted = SpecifierSet(wanted).contains(".".join(map(str, version)))
+        assert doctor.python(version, ROOT).level == ("OK" if admitted else "FAIL"), version
+    assert "expected 3." in doctor.python((3, 10, 4), ROOT).message
+    assert doctor.python((3, 11, 0), tmp_path).level == "FAIL"
 
 
 def test_missing_and_broken_packages_are_named():

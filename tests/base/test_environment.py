@@ -10,7 +10,7 @@ from mer.base import environment, parallel, store
 from mer.labels import records
 from stages.code import PAGES, closure
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAMES = {module: package for package, module in environment.MODULES.items()}
 NOT_IMPORTED = {"face_recognition_models", "pillow"}  # located as a folder; used by matplotlib
 DECIDES_NOTHING = {  # imported beside what a stage needs of a module
