@@ -1,6 +1,7 @@
 """The networks of a finished run applied to a clip of one's own, by the code that labels and tests the run's clips."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ NOT_CALIBRATED = ("These are scores of a softmax, NOT calibrated probabilities: 
                   "ten.")
 NOT_TO_MEASURE = ("A fold's network has seen every subject of its data but those held out: on a subject that it was "
                   "trained on, its scores measure nothing.")
+LEAST = 0.5  # of a clip's frames must show a face, else its page and the first line printed warn
 LONGEST = 0.5  # seconds; by definition a micro-expression is over by then
 
 
@@ -38,6 +40,7 @@ class Judged:
         kept: what the task keeps of the clip for pictures, by `shown`.
         film: (T, C, C) uint8, the centre crops of all frames from onset to offset.
         notes: what was assumed, and what should make one doubt.
+        warning: that a face was found in few frames, else empty.
     """
 
     run: finished.Run
@@ -50,10 +53,13 @@ class Judged:
     kept: dict[str, np.ndarray]
     film: np.ndarray
     notes: list[str]
+    warning: str
 
 
-def store_clip(p, film: Footage, clip: Clip, data: Path) -> tuple[dict, dict]:
+def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], None]) -> tuple[dict, dict]:
     """Label the clip as the stages landmarks, align and flow do, into stores below `data`; (landmarks, aligned).
+
+    `warn` is called as soon as the landmarks show that a face was found in few frames.
 
     Raises:
         MerError: no face in any frame, or a damaged frame.
@@ -64,6 +70,8 @@ def store_clip(p, film: Footage, clip: Clip, data: Path) -> tuple[dict, dict]:
     try:
         seen = parallel.progress(film.read(clip), total=count, desc="landmarks", unit="frame")
         marks = faces.label_frames(seen, detect, predict, p.landmarks.upsample_retry)
+        if words := few_faces(marks):
+            warn(words)
         aligned = align.align_frames(film.read(clip), marks, **asdict(p.align))
         aligned["annotation"] = np.array([clip.onset, -1 if clip.apex is None else clip.apex, clip.offset], np.int32)
         made = {"aligned": aligned}
@@ -82,8 +90,9 @@ def store_clip(p, film: Footage, clip: Clip, data: Path) -> tuple[dict, dict]:
     return marks, aligned
 
 
-def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Footage, clip: Clip) -> Judged:
-    """Apply networks of a finished run to a clip.
+def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Footage, clip: Clip,
+          warn: Callable[[str], None] = lambda words: None) -> Judged:
+    """Apply networks of a finished run to a clip; `warn` is told of few faces before they run.
 
     Raises:
         MerError: the run has no classes, or the clip cannot be labelled.
@@ -95,7 +104,7 @@ def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Foota
     engine.configure(p.train.threads, p.train.precision)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
-        marks, aligned = store_clip(p, film, clip, data)
+        marks, aligned = store_clip(p, film, clip, data, warn)
         plan = folds.Plan(p, data, (Entry(clip, 0),), run.classes, None, data / "scratch", device)
         task = plan.task
         if not task.classifies:
@@ -116,7 +125,14 @@ def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Foota
     inset = (p.align.size - p.train.crop) // 2
     inside = slice(inset, inset + p.train.crop)
     return Judged(run, clip, networks, scores, shown, frames, points, kept, aligned["frames"][:, inside, inside],
-                  remarks(run, networks, film, clip, marks))
+                  remarks(run, networks, film, clip, marks), few_faces(marks))
+
+
+def few_faces(marks: dict) -> str:
+    """A warning where a face was found in fewer than `LEAST` of the frames; else nothing."""
+    found, count = int((marks["how"] != faces.NEIGHBOUR).sum()), len(marks["how"])
+    return (f"A face was found in {found} of {count} frames only: the scores mean little"
+            if found < LEAST * count else "")
 
 
 def remarks(run: finished.Run, networks, film: Footage, clip: Clip, marks: dict) -> list[str]:
@@ -146,7 +162,7 @@ def remarks(run: finished.Run, networks, film: Footage, clip: Clip, marks: dict)
         if seconds > LONGEST:
             told.append(f"A micro-expression lasts at most {LONGEST} s: find its onset, apex and offset, and name "
                         "them.")
-    lost, several = int((marks["how"] == 2).sum()), int((marks["faces"] > 1).sum())
+    lost, several = int((marks["how"] == faces.NEIGHBOUR).sum()), int((marks["faces"] > 1).sum())
     if lost:
         told.append(f"No face was found in {lost} of {len(numbers)} frames; they took the nearest frame's box.")
     if several:

@@ -120,7 +120,7 @@ def run() -> None:
     c = comparison.compare([read(letter, name) for letter, name in zip(letters, names, strict=False)])
     store.write_text(asked.out, comparison_page.build(c))
     print(told(c))
-    print(f"\nwritten: {asked.out}")
+    print(f"\nwritten: {asked.out.as_posix()}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Exit code 1 when something that every run needs is missing. It changes nothing but two temporary files.
 """
 
+import argparse
 import importlib
 import importlib.metadata
 import os
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer import environment
 from mer.errors import MerError, main
 
 NEEDED = ("torch", "numpy", "scipy", "h5py", "yaml", "sklearn", "matplotlib", "cv2", "dlib", "joblib", "tqdm",
@@ -32,6 +34,7 @@ class Check:
 
 
 def run() -> int:
+    argparse.ArgumentParser(prog="python -m mer.doctor", description=__doc__.splitlines()[0]).parse_args()
     worst = 0
     for check in examine(Path(".")):
         print(f"{check.level:<5} {check.message}", flush=True)
@@ -51,6 +54,7 @@ def examine(root: Path) -> Iterator[Check]:
     yield disk(shutil.disk_usage(root).free / 1e9)
     yield processors(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     yield gpu()
+    yield versions(root)
     yield from settings(root)
     yield from datasets(root / "data/raw")
 
@@ -118,6 +122,28 @@ def links(root: Path) -> Check:
         return Check("WARN", "DVC cache: no link to the working tree works, so all data will be stored twice; put the "
                              "cache on the same disk (`dvc cache dir --local PATH`)")
     return Check("OK", f"DVC cache: {', '.join(works)} to the working tree")
+
+
+def versions(root: Path) -> Check:
+    """The installed versions of the packages that decide bytes against those that made the products that are here."""
+    summaries = environment.read(root / environment.RECORD, *sorted(root.glob("data/*/summary.json")),
+                                 *sorted(root.glob("data/*/*/summary.json")), root / "reports/plots/labels/data.json")
+    recorded: environment.MadeWith = {}
+    for summary in summaries:
+        recorded |= summary.get("made_with", {}) if isinstance(summary, dict) else {}
+    if not recorded:
+        return Check("OK", "versions: no product here yet")
+    several = environment.mixed(recorded)
+    if several:
+        told = "; ".join(f"{package} " + ", ".join(f"{version} ({', '.join(stages)})" for version, stages in by.items())
+                         for package, by in several.items())
+        return Check("WARN", f"versions: the products here were made by different ones: {told}; `dvc repro -f` makes "
+                             "them all anew by those that are installed")
+    found = environment.differing(recorded)
+    if found:
+        return Check("WARN", f"versions: {environment.words(found)}; what is made now may have other bytes; `pip "
+                             "install -e .` brings the pinned ones back")
+    return Check("OK", f"versions: as when the products here were made ({len(recorded)} stages)")
 
 
 def disk(free: float) -> Check:

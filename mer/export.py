@@ -173,7 +173,8 @@ def run() -> None:
     out = asked.out or Path("export") / f"{experiment.about['model']}_{asked.fold.replace('/', '_')}"
     files = write(experiment, networks, out)
     size = sum(path.stat().st_size for path in files) / 1e6
-    print(f"export: {len(files)} networks, {size:.1f} MB in {out}; read {out / 'README.md'} before you pass it on")
+    print(f"export: {len(files)} networks, {size:.1f} MB in {out.as_posix()}; read {out.as_posix()}/README.md before "
+          "you pass it on")
 
 
 if __name__ == "__main__":

@@ -105,8 +105,8 @@ def choose(run: Run, fold: str = "all", seed: int | None = None) -> tuple[Networ
     if missing and not run.params.train.keep_checkpoints:
         raise MerError(f"{run.path}: train.keep_checkpoints = false, so that the run kept no network; run `{KEEP}`")
     if missing or not found:
-        raise MerError(f"{missing[0] if missing else run.path}: the network is missing; run `dvc checkout`, or "
-                       "`dvc repro` to make it again")
+        where = (missing[0] if missing else run.path).as_posix()
+        raise MerError(f"{where}: the network is missing; run `dvc checkout`, or `dvc repro` to make it again")
     return found
 
 

@@ -5,7 +5,6 @@ DVC deletes a stage's outputs before it runs, so what an interrupted run finishe
 of DVC's queue share it, so a process locks the folder that it works in.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,11 +14,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import joblib
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from mer import store
+from mer import environment, store
 
-_locks: dict[Path, int] = {}  # folders that this process works in -> the descriptor that holds the lock
+_locks: dict[Path, FileLock] = {}  # folders that this process works in
 
 
 def progress(iterable: Iterable | None, *, total: int, desc: str, unit: str, initial: int = 0) -> tqdm:
@@ -31,38 +31,37 @@ def progress(iterable: Iterable | None, *, total: int, desc: str, unit: str, ini
 def scratch_dir(stage: str, *inputs: object) -> Path:
     """The folder where `stage` keeps finished items between runs: `.scratch/<stage>/<hash of inputs>`.
 
-    `inputs` are plain values (parameters, digests of files) that decide the items' content. The folder is this process'
-    own until `clear_scratch`, or its end, however it ends; who wants it meanwhile waits.
+    `inputs` are plain values (parameters, digests of files) that decide the items' content; the installed versions of
+    the packages that do so too are added. The folder is this process' own until `clear_scratch`, or its end, however it
+    ends; who wants it meanwhile waits.
     """
     root = Path(os.environ.get("DVC_ROOT", "."))
-    key = hashlib.sha256(json.dumps([store.SCHEMA, *inputs], sort_keys=True, default=str).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([store.SCHEMA, environment.everything(), *inputs], sort_keys=True,
+                                    default=str).encode()).hexdigest()[:16]
     folder = root / ".scratch" / stage / key
-    while folder not in _locks:
-        folder.mkdir(parents=True, exist_ok=True)
+    if folder not in _locks:
         lock = _lock(folder)
         if lock is None:
             print(f"{stage}: waiting for another run that makes the same", file=sys.stderr)
             lock = _lock(folder, wait=True)
-        # whoever had it may have removed the folder, and a third made a new one: then try again
-        if lock is not None and folder.exists() and os.path.samestat(os.fstat(lock), folder.stat()):
-            _locks[folder] = lock
-        elif lock is not None:
-            os.close(lock)
+        _locks[folder] = lock
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _lock(folder: Path, wait: bool = False) -> int | None:
-    """A descriptor with the lock on a folder; None if another process has it, or the folder is gone."""
+def _lock(folder: Path, wait: bool = False) -> FileLock | None:
+    """The lock on a scratch folder, None if another process has it.
+
+    It is an empty file that stays: to remove it would let two processes hold two files of one name.
+    """
+    locks = folder.parent.parent / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(locks / f"{folder.parent.name}-{folder.name}")
     try:
-        found = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
+        lock.acquire(blocking=wait)
+    except Timeout:
         return None
-    try:
-        fcntl.flock(found, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        os.close(found)
-        return None
-    return found
+    return lock
 
 
 def digest(*paths: str | Path) -> str:
@@ -70,7 +69,7 @@ def digest(*paths: str | Path) -> str:
     total = hashlib.sha256()
     for path in map(Path, paths):
         for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-            total.update(str(file.relative_to(path) if path.is_dir() else file.name).encode())
+            total.update((file.relative_to(path).as_posix() if path.is_dir() else file.name).encode())
             with open(file, "rb") as handle:
                 total.update(hashlib.file_digest(handle, "sha256").digest())
     return total.hexdigest()
@@ -92,7 +91,7 @@ def clear_scratch(stage: str, keep: Path | None = None) -> None:
         lock = None if folder == keep else _locks.pop(folder, None) or _lock(folder)
         if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            lock.release()
 
 
 def cores() -> int:

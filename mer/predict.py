@@ -43,7 +43,8 @@ def run() -> None:
 
     film = footage.footage(asked.clip)
     clip = footage.annotate(film, asked.onset, asked.apex, asked.offset)
-    judged = apply.judge(experiment, networks, film, clip)
+    # at once, because a long film takes its time
+    judged = apply.judge(experiment, networks, film, clip, lambda words: print(f"warning: {words}", flush=True))
 
     out = asked.out or Path("predict") / clip.clip_id
     if not out.is_dir() or not any(out.iterdir()):  # a folder of its own: its face must not get into Git by accident
@@ -54,7 +55,8 @@ def run() -> None:
     which = networks[0].name if len(networks) == 1 else f"mean of {len(networks)} networks"
     print(f"{asked.clip}: {which}\n{apply.trained_on(experiment)}\n")
     print(table(judged))
-    print("\n".join(["", apply.NOT_CALIBRATED, apply.NOT_TO_MEASURE, *judged.notes, f"written: {out / 'index.html'}"]))
+    written = f"written: {(out / 'index.html').as_posix()}"
+    print("\n".join(["", apply.NOT_CALIBRATED, apply.NOT_TO_MEASURE, *judged.notes, written]))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def read_json(path: str | Path) -> object:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MerError(f"{path}: no such file; run `dvc repro` to make it") from None
+        raise MerError(f"{Path(path).as_posix()}: no such file; run `dvc repro` to make it") from None
     except ValueError as error:
         raise MerError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from None
 

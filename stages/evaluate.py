@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mer import params, store
+from mer import environment, params, store
 from mer.errors import main
 from mer.evaluation import grad_cam, predictions, results
 from mer.reporting import drawings, plots
@@ -22,6 +22,7 @@ def run() -> None:
     p = params.load()
     folds = DATA / "folds"
     summary = store.read_json(folds / "summary.json")
+    environment.tell("evaluate", [summary])
     found = sorted(folds.glob("*/*/predictions.csv"))
     table = predictions.concat(map(predictions.read, found), source=folds.as_posix())
     before = None
@@ -36,6 +37,7 @@ def run() -> None:
     compared = grad_cam.compare(last, DATA, p.train.crop)
     numbers |= grad_cam.summary(compared, p.evaluate.bootstrap, p.evaluate.seed)
     store.write_json(REPORTS / "metrics.json", numbers)
+    store.write_json(environment.RECORD, {"made_with": environment.made_with("evaluate", "", summary)})
     store.write_json(REPORTS / "pretraining.json", store.read_json(DATA / "pretrained/summary.json")["numbers"])
     predictions.write(REPORTS / "predictions.csv", predictions.concat([table, before] if before else [table]))
 

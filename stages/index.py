@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mer import parallel, params
+from mer import environment, parallel, params
 from mer.datasets import releases
 from mer.datasets.clips import write_clips
 from mer.datasets.index import build_index
@@ -18,12 +18,15 @@ def run() -> None:
     index = params.load().index
     has_variants = dataset in releases.NAMES and releases.NAMES[dataset].variants
     releases.reader(dataset)  # an unknown name is told before its missing folder is
+    before = environment.read(releases.raw_root(dataset) / "truth")
+    environment.tell("index", before or environment.read(environment.RECORD))
     clips, summary = build_index(
         dataset, releases.raw_root(dataset), accept_counts=index.accept_counts, images=index.images,
         variant=getattr(index, dataset) if has_variants else None)
     # the landmark stage depends on the index alone: a changed frame changes this number, and so runs it again
     folders = sorted({clip.frames_dir for clip in clips})
     summary["frames_sha256"] = parallel.digest(*(releases.raw_root(dataset) / folder for folder in folders))
+    summary["made_with"] = environment.made_with("index", dataset, *before)
     out = Path("data/index") / dataset
     write_clips(out / "clips.csv", clips)
     write_json(out / "summary.json", summary)

@@ -17,7 +17,7 @@ def run(dataset, p, clips, before) -> None:
                   [settings, path.name, path.stat().st_size, [asdict(clip) for clip in clips], raw_state(root, clips)])
     summary = records.write(
         f"data/landmarks/{dataset}", "landmarks", clips, found,
-        before={"excluded": [], "index": before},
+        before={"excluded": [], "index": before, "made_with": before.get("made_with", {})},
         attrs={"units": "points and boxes: raw pixels, x right, y down", "predictor": path.name, **settings},
         summary={"dataset": dataset, **faces.counts(found.values())})
     print("landmarks {dataset}: {clips} clips, {frames} frames; face found in {detected} ({upsampled} only after "

@@ -7,7 +7,7 @@ latents, an empty store is written.
 import argparse
 from pathlib import Path
 
-from mer import parallel, params, store
+from mer import environment, parallel, params, store
 from mer.errors import main
 
 DATA, OUT = Path("data"), Path("data/latents")
@@ -29,6 +29,8 @@ def run() -> None:
     # itself never sees their subjects
     encoded = [*sources, *(p.datasets if cfg.keep_reconstruction else ())]
     stores = [DATA / "aligned" / name for name in encoded]
+    before = environment.read(*stores)
+    environment.tell("latents", before)
     scratch = parallel.scratch_dir("latents", parallel.code("mer.training", "mer.models"), parallel.digest(*stores),
                                    cfg, p.pretrain, p.train.precision, p.seeds[0], device)
     summary = {"clips": 0, "frames": 0}
@@ -38,7 +40,8 @@ def run() -> None:
     for name in encoded:
         counts = latents.encode(model.to(device), DATA, name, OUT, crop=p.pretrain.crop, size=cfg.size)
         summary |= {key: summary[key] + count for key, count in counts.items()}
-    store.write_json(OUT / "summary.json", {"autoencoder": named, **summary, "datasets": encoded})
+    store.write_json(OUT / "summary.json", {"autoencoder": named, **summary, "datasets": encoded,
+                                          "made_with": environment.made_with("latents", "", *before)})
     print(f"latents: {summary['frames']} frames of {summary['clips']} clips of {', '.join(encoded)}, upright and "
           f"mirrored, by {named['kind']} (SHA-256 {named['sha256'][:12]})")
     parallel.clear_scratch("latents")

@@ -6,7 +6,7 @@ Losses and reconstructions are drawn to reports/plots/pretraining/. Without sour
 import shutil
 from pathlib import Path
 
-from mer import parallel, params, store
+from mer import environment, parallel, params, store
 from mer.datasets.labels import label_set
 from mer.errors import main
 
@@ -32,6 +32,8 @@ def run() -> None:
     clips, classes = entries.collect(DATA, sets)
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.pretrain.sources]
     stores += [DATA / "latents"] if params.needs_latents(p) else []
+    before = environment.stores(p.pretrain.sources, DATA / "latents")
+    environment.tell("pretrain", before)
     scratch = parallel.scratch_dir(
         "pretrain", parallel.code("mer.training", "mer.models", "mer.evaluation"), parallel.digest(*stores), classes,
         p.model, getattr(p, p.model), p.pretrain, p.lambda_f, p.lambda_m, p.lambda_d, p.lambda_r, p.lr, p.sampling,
@@ -45,7 +47,8 @@ def run() -> None:
         shutil.copytree(folder, OUT / str(seed), dirs_exist_ok=True, ignore=shutil.ignore_patterns("examples.h5"))
     numbers = {"steps": p.pretrain.steps, **pretrain.summarise(made)}
     store.write_json(OUT / "summary.json",
-                     {**summary, "classes": list(classes), "clips": len(clips), "numbers": numbers})
+                     {**summary, "classes": list(classes), "clips": len(clips), "numbers": numbers,
+                      "made_with": environment.made_with("pretrain", "", *before)})
     pretraining_plots.draw(list(made.values()), PLOTS, plots.is_synthetic(p.pretrain.sources))
     # kept: `data/aligned` and its like are shared by all datasets, so DVC runs this stage again when only the
     # micro-expression release changes, and then nothing has to be trained

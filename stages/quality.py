@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mer import parallel, params, store
+from mer import environment, parallel, params, store
 from mer.datasets.clips import read_clips
 from mer.datasets.labels import class_index, label_set
 from mer.datasets.releases import raw_root
@@ -38,6 +38,8 @@ def run() -> None:
     argparse.ArgumentParser(prog="python -m stages.quality", description=__doc__).parse_args()
     p = params.load()
     wanted = [(d, p.classes) for d in p.datasets] + [(d, p.pretrain.classes) for d in p.pretrain.sources]
+    before = environment.stores(d for d, _ in wanted)
+    environment.tell("quality", before)
     numbers, told = {}, {}
     for dataset, set_name in wanted:
         told[dataset] = {"index": store.read_json(f"data/aligned/{dataset}/summary.json")["index"],
@@ -46,7 +48,8 @@ def run() -> None:
         numbers |= {f"{dataset}.{name}": value for name, value in found.items()}
         print(f"quality {dataset}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
     store.write_json("reports/quality.json", numbers)
-    store.write_json("reports/plots/labels/data.json", told)
+    store.write_json("reports/plots/labels/data.json",
+                     {"datasets": told, "made_with": environment.made_with("quality", "", *before)})
 
 
 if __name__ == "__main__":

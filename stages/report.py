@@ -23,7 +23,7 @@ def run() -> None:
     store.write_text(REPORTS / "index.html", text)
     cells = {table.name: table.filled + table.elsewhere for table in filled}
     rows = ", ".join(f"{name} ({count} cells)" for name, count in cells.items() if count)
-    print(f"report: this run is a row of {rows or 'no table'}; open {REPORTS / 'index.html'}")
+    print(f"report: this run is a row of {rows or 'no table'}; open {(REPORTS / 'index.html').as_posix()}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Their contact sheets go to reports/plots/synthetic.
 import argparse
 from pathlib import Path
 
-from mer import params
+from mer import environment, params
 from mer.datasets.releases import raw_root
 from mer.datasets.synthetic import release
 from mer.errors import main
@@ -16,6 +16,7 @@ from mer.reporting import contact_sheet
 def run() -> None:
     argparse.ArgumentParser(prog="python -m stages.synthesize", description=__doc__).parse_args()
     p = params.load()
+    environment.tell("synthesize", environment.read(environment.RECORD))
     roots = {"micro": raw_root("synthetic"), "macro": raw_root("synthetic_macro")}
     release.make(p.synthetic, (roots["micro"], roots["macro"]), workers=p.parallel.workers, backend=p.parallel.backend)
     contact_sheet.write(roots, Path("reports/plots/synthetic"))

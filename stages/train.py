@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from mer import parallel, params, store
+from mer import environment, parallel, params, store
 from mer.datasets.labels import label_set
 from mer.errors import main
 
@@ -19,20 +19,21 @@ def run() -> None:
     sets = {name: label_set(name, p.classes, DATA / "aligned") for name in p.datasets}
     clips, classes = entries.collect(DATA, sets)
     before = tasks.pretraining(p)
-    pretrained = DATA / "pretrained" if before else None
     stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.datasets]
     stores += [DATA / "latents"] if params.needs_latents(p) and p.ma2mi.keep_reconstruction else []
+    earlier = environment.stores(p.datasets, DATA / "latents", DATA / "pretrained")
+    environment.tell("train", earlier)
     scratch = parallel.scratch_dir(
         "train", parallel.code("mer.training", "mer.models", "mer.evaluation"),
         parallel.digest(*stores, DATA / "pretrained"), classes, p.model, getattr(p, p.model), p.train, p.lambda_f,
         p.lambda_m, p.lambda_d, p.lambda_r, p.lr, p.sampling, p.selection, p.pretrain.head, p.shuffle_labels,
         p.protocol, p.kfold, p.datasets, device)
-    plan = folds.Plan(p, DATA, clips, classes, pretrained, scratch, device)
+    plan = folds.Plan(p, DATA, clips, classes, DATA / "pretrained" if before else None, scratch, device)
     jobs = [(seed, fold) for seed in p.seeds for fold in folds.split(plan)]
-    done = folds.report_reuse(plan, jobs)
-    open_jobs = [(fold.name, (plan, seed, fold)) for seed, fold in jobs if not folds.is_done(plan, seed, fold)]
+    todo = [(fold.name, (plan, seed, fold)) for seed, fold in jobs if not folds.is_done(plan, seed, fold)]
     workers = p.train.workers or max(1, parallel.cores() // p.train.threads if device == "cpu" else 1)
-    parallel.run_items(folds.run_fold, open_jobs, desc="train", unit="fold", workers=workers, initial=done)
+    parallel.run_items(folds.run_fold, todo, desc="train", unit="fold", workers=workers,
+                       initial=folds.report_reuse(plan, jobs))
     if before and before.classifies:
         source = label_set(p.pretrain.sources[0], p.pretrain.classes, DATA / "aligned")
         groups = entries.groups(source, next(iter(sets.values())))
@@ -49,7 +50,8 @@ def run() -> None:
         "clips": len(clips), "subjects": sorted({entry.subject for entry in clips}),
         "pretrained_on": list(p.pretrain.sources) if before else [],
         "crop": p.train.crop, "shuffle_labels": p.shuffle_labels,
-        "without_apex": sum(e.clip.apex is None for e in clips)})
+        "without_apex": sum(e.clip.apex is None for e in clips),
+        "made_with": environment.made_with("train", "", *earlier)})
     parallel.clear_scratch("train")
 
 

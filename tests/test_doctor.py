@@ -110,6 +110,7 @@ def test_command_line():
 
 
 def test_a_failure_sets_the_exit_code(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["doctor"])
     for told, code in (("WARN", 0), ("FAIL", 1)):
         checks = [doctor.Check("OK", "a"), doctor.Check(told, "b")]
         monkeypatch.setattr(doctor, "examine", lambda root, checks=checks: checks)

@@ -223,6 +223,33 @@ def test_a_video_is_read_frame_by_frame_and_what_is_assumed_is_told(raw, project
     assert (tmp_path / "predict/my_face/index.html").is_file()
 
 
+def test_a_film_with_the_face_in_few_frames_says_so_first_and_on_its_page(raw, project, tmp_path, monkeypatch, capsys):
+    face = cv2.imread(str(raw.folder / "frames" / CLIP / "img5.jpg"))
+    for seen in (4, 5):
+        video = cv2.VideoWriter(str(tmp_path / f"{seen}.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (200, 240))
+        for number in range(9):
+            video.write(face if number < seen else np.full_like(face, 128))
+        video.release()
+        call(predict, monkeypatch, tmp_path / f"{seen}.avi", "--run", project("ma2mi"), "--out", tmp_path / str(seen))
+        said, text = capsys.readouterr().out, (tmp_path / str(seen) / "index.html").read_text(encoding="utf-8")
+        assert f"No face was found in {9 - seen} of 9 frames" in said
+        words = "A face was found in 4 of 9 frames only: the scores mean little"
+        few = seen == 4
+        assert (said.splitlines()[0] == f"warning: {words}") is few is ("warning" in said)
+        assert (f'</h1><span class="badge">{words}</span>' in text) is few is ("mean little" in text)
+
+
+def test_few_faces_are_told_before_the_networks_run(raw, project, tmp_path, monkeypatch):
+    """A network that cannot be read stops the run; the warning is there already."""
+    still(tmp_path / "film", 9, np.full((240, 200), 128, np.uint8))
+    shutil.copy(raw.folder / "frames" / CLIP / "img5.jpg", tmp_path / "film/img10.jpg")
+    monkeypatch.setattr(finished, "load", lambda *_: pytest.fail("a network"))
+    run, film, told = finished.open_run(project("ma2mi")), footage.footage(tmp_path / "film"), []
+    with pytest.raises(pytest.fail.Exception, match="a network"):
+        apply.judge(run, finished.choose(run), film, footage.annotate(film, None, None, None), told.append)
+    assert told == ["A face was found in 1 of 10 frames only: the scores mean little"]
+
+
 def test_the_gray_frames_of_a_video_give_almost_the_scores_of_the_files(raw, project, tmp_path, monkeypatch):
     clip = next(clip for clip in raw.clips if clip.clip_id == CLIP)
     folder = raw.folder / clip.frames_dir

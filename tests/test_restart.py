@@ -74,9 +74,13 @@ def test_the_results_equal_an_uninterrupted_runs_to_the_byte(killed, tmp_path_fa
 
 
 def test_a_complete_stage_leaves_nothing_behind(killed):
-    """But the pretrained network: DVC asks for it again whenever only the micro-expression release changed."""
+    """But the pretrained network, which DVC asks for again whenever only the micro-expression release changed, and the
+    empty files that were locked: those who wait for a lock must find the same file."""
     root, _ = killed
-    left = {path.relative_to(root / ".scratch").as_posix() for path in (root / ".scratch").rglob("*") if path.is_file()}
+    scratch = root / ".scratch"
+    assert [path.name for path in (scratch / "locks").iterdir() if not path.is_file() or path.stat().st_size] == []
+    left = {path.relative_to(scratch).as_posix() for path in scratch.rglob("*")
+            if path.is_file() and path.parent != scratch / "locks"}
     assert {re.sub(r"/\w{16}/", "/", path) for path in left} == {
         f"pretrain/0/{name}" for name in ("model.pt", "log.csv", "diagnostics.json")}
     assert [str(path) for path in (root / "data").rglob("*.tmp")] == []

@@ -89,7 +89,8 @@ def read_csv(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str,
             header = [name.strip() for name in next(reader, [])]
             rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cells)]
     except FileNotFoundError:
-        raise MerError(f"{path} does not exist; expected a CSV file with columns {', '.join(required)}") from None
+        raise MerError(f"{path.as_posix()} does not exist; expected a CSV file with columns "
+                       + ", ".join(required)) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MerError(f"{path} cannot be read as a UTF-8 CSV file: {error}") from error
     missing = [name for name in required if name not in header]

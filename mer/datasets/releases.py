@@ -71,7 +71,7 @@ def read(name: str, root: str | Path, *, images: str = "raw", variant: str | Non
     root = Path(root)
     release = NAMES.get(name, Release("generic"))
     if not root.is_dir():
-        raise MerError(f"{root} does not exist; put the raw release of {name} there")
+        raise MerError(f"{root.as_posix()} does not exist; put the raw release of {name} there")
     options = {}
     if release.variants:
         options["variant"] = release.variants[0] if variant is None else variant

@@ -60,7 +60,8 @@ def write(folder: str | Path, stage: str, clips: Iterable[Clip], records: dict[s
         records: clip id -> record, or the reason left by `guarded`.
         attrs: units and parameters, stored in every shard.
         summary: the stage's own numbers, put between the counts and the list of exclusions.
-        before: summary of the stage before, whose `index` and `excluded` are carried on.
+        before: summary of the stage before, whose `index` and `excluded` are carried on; its `made_with`
+            (`mer.environment`) holds this stage too.
 
     Raises:
         MerError: no clip at all could be labelled.
@@ -82,15 +83,16 @@ def write(folder: str | Path, stage: str, clips: Iterable[Clip], records: dict[s
         print(f"{stage}: {entry['clip_id']} is excluded: {entry['reason']}")
     if len(excluded) > SHOWN:
         print(f"{stage}: {len(excluded) - SHOWN} more clips are excluded, see {(folder / 'summary.json').as_posix()}")
+    made_with = before.get("made_with", {})
     wanted = {shard_name(subject) for subject in subjects}
     for old in folder.glob("*.h5"):  # by hand, without DVC, a subject that is gone would stay
         if old.name not in wanted:
             old.unlink()
     for subject, shard in subjects.items():
-        store.write_shard(folder / shard_name(subject), shard, attrs)
+        store.write_shard(folder / shard_name(subject), shard, {**attrs, "made_with": made_with})
     write_clips(folder / "clips.csv", clips)
     summary = {"clips": sum(map(len, subjects.values())), **summary, "excluded": before["excluded"] + excluded,
-               "index": before["index"]}
+               "index": before["index"], "made_with": made_with}
     store.write_json(folder / "summary.json", summary)
     return summary
 

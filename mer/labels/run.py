@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mer import parallel, params, store
+from mer import environment, parallel, params, store
 from mer.datasets import clips as clip_table
 from mer.datasets.clips import Clip
 from mer.errors import main
@@ -19,7 +19,9 @@ def command(stage: str, source: str, about: str, run: Callable[[str, params.Para
         dataset = parser.parse_args().dataset
         p = params.load()  # first, so that a wrong knob is told within the first second
         folder = Path("data") / source / dataset
-        run(dataset, p, clip_table.read_clips(folder / "clips.csv"), store.read_json(folder / "summary.json"))
+        clips, before = clip_table.read_clips(folder / "clips.csv"), store.read_json(folder / "summary.json")
+        environment.tell(stage, [before])
+        run(dataset, p, clips, {**before, "made_with": environment.made_with(stage, dataset, before)})
 
     main(body)
 

@@ -5,6 +5,7 @@ Self-contained; the clothes are those of reports/index.html.
 
 import base64
 import tempfile
+from html import escape
 from pathlib import Path
 
 from mer.apply import NOT_CALIBRATED, NOT_TO_MEASURE, Judged, rows, trained_on
@@ -20,7 +21,8 @@ FRAMES = 300  # of the moving picture at most: a longer clip would make the page
 def build(judged: Judged) -> str:
     """The page as text."""
     title = f"{judged.clip.clip_id}: {judged.run.about['model'].upper()}"
-    head = badges(judged.run.about) + html.paragraph(_lede(judged), "lede")
+    few = f'<span class="badge">{escape(judged.warning)}</span>' if judged.warning else ""
+    head = few + badges(judged.run.about) + html.paragraph(_lede(judged), "lede")
     return html.document(title, over=f"a clip seen by {judged.run.title}", heading=judged.clip.clip_id, head=head,
                          main=_sections(judged), footer=FOOTER, skip="the scores")
 

@@ -63,15 +63,19 @@ def grid(caption: str, header: Iterable[str], rows: Iterable[Iterable[object]], 
 
 
 def paper_table(table: Table) -> str:
-    """A paper's table: the upper header spans published and own columns, group rows head what is below them."""
+    """A paper's table: the upper header spans published and own columns, group rows head what is below them.
+
+    A phone shows own columns as one, `beside`, next to the row's name: as columns they would lie outside its screen.
+    """
     stub = table.spans[0][1]
-    upper = "<td></td>" + '<td class="minor"></td>' * (stub - 1) + "".join(
+    upper = '<td></td><td class="beside"></td>' + '<td class="minor"></td>' * (stub - 1) + "".join(
         f'<th scope="colgroup" colspan="{n}" class="{"ours" if i else "theirs"}">{escape(text)}</th>'
         for i, (text, n) in enumerate(table.spans[1:]))
     first_own = stub + table.spans[1][1]
     kinds = ["" if i == 0 else ' class="words minor"' if i < stub else ' class="ours"' if i >= first_own else ""
              for i in range(len(table.header))]
-    lower = "".join(f'<th scope="col"{kinds[i]}>{escape(name)}</th>' for i, name in enumerate(table.header))
+    heads = [f'<th scope="col"{kinds[i]}>{escape(name)}</th>' for i, name in enumerate(table.header)]
+    heads.insert(1, f'<th scope="col" class="beside">{escape(table.spans[-1][0])}</th>')
     body = ""
     for row in table.rows:
         if row.kind == "group":
@@ -79,10 +83,13 @@ def paper_table(table: Table) -> str:
                      "</tr>")
             continue
         first, *rest = row.cells
-        body += f'<tr class="{row.kind}"><th scope="row">{escape(first)}</th>' + "".join(
+        cells = [(escape(name), escape(cell).replace(", ", ",&nbsp;"))  # an interval stays on one line
+                 for name, cell in zip(table.header[first_own:], row.cells[first_own:], strict=True) if cell]
+        own = "".join(f"<div><span>{name}</span> {cell}</div>" for name, cell in cells)
+        body += f'<tr class="{row.kind}"><th scope="row">{escape(first)}</th><td class="beside">{own}</td>' + "".join(
             f"<td{kinds[i]}>{escape(cell)}</td>" for i, cell in enumerate(rest, 1)) + "</tr>"
     notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
-    inside = f"<thead><tr>{upper}</tr><tr>{lower}</tr></thead><tbody>{body}</tbody>"
+    inside = f"<thead><tr>{upper}</tr><tr>{''.join(heads)}</tr></thead><tbody>{body}</tbody>"
     return _titled(table.title, ' class="paper"', inside) + (f'<ul class="notes">{notes}</ul>' if notes else "")
 
 

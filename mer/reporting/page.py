@@ -4,9 +4,10 @@ It is a function of files that other stages wrote, and holds no time, host or co
 """
 
 import re
+from html import escape
 from pathlib import Path
 
-from mer import store
+from mer import environment, store
 from mer.reporting import html, sections
 from mer.reporting.formats import Table
 from mer.reporting.plots import is_synthetic
@@ -34,12 +35,14 @@ def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> s
     title = f"{run['model'].upper()} on {datasets.replace('_', ' ')}, {len(run['class_names'])} classes"
     parts = [sections.headline(m), sections.beside(m, run), sections.papers(tables), sections.classes(m, run, reports),
              sections.learning(reports), sections.auxiliary(m, reports), sections.pretraining(reports),
-             sections.releases(reports, parameters), sections.labels(reports), sections.settings(parameters, reports)]
+             sections.releases(reports, parameters), sections.labels(reports), sections.settings(parameters, reports),
+             sections.made_with(reports)]
     links = re.findall(r'<h2 id="([^"]+)-h">(.*?)</h2>', "".join(parts))
     nav = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in links)
     return html.document(
         title, over=f"micro-expression recognition, {protocol(run['protocol'])}", heading=title, skip="the results",
-        head=f"{badges(run)}{html.paragraph(_lede(m, run), 'lede')}<nav aria-label=\"Contents\"><ul>{nav}</ul></nav>",
+        head=f"{badges(run)}{_mixed(reports)}{html.paragraph(_lede(m, run), 'lede')}"
+             f"<nav aria-label=\"Contents\"><ul>{nav}</ul></nav>",
         main="".join(parts), footer=FOOTER)
 
 
@@ -58,6 +61,11 @@ def badges(run: dict) -> str:
     if run.get("shuffle_labels"):
         words.append("Control: training labels shuffled")
     return "".join(f'<span class="badge">{word}</span>' for word in words)
+
+
+def _mixed(reports: Path) -> str:
+    mixed = environment.mixed(sections.recorded_versions(reports))
+    return f'<span class="badge">Made by different versions of {escape(", ".join(mixed))}</span>' if mixed else ""
 
 
 def _lede(m: dict, run: dict) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from mer import store
+from mer import environment, store
 from mer.evaluation import metrics as scores
 from mer.evaluation import predictions
 from mer.reporting import html
@@ -183,7 +183,7 @@ def releases(reports: Path, parameters: dict) -> str:
     names = [*parameters["datasets"], *parameters["pretrain"]["sources"]]
     rows, lost = [], []
     path = reports / "plots/labels/data.json"
-    told = store.read_json(path) if path.exists() else {}
+    told = store.read_json(path)["datasets"] if path.exists() else {}
     for name in (name for name in names if name in told):
         s = told[name]["index"]
         rows.append((name, "tested" if name in parameters["datasets"] else "pretraining", s["release"], s["clips"],
@@ -209,6 +209,39 @@ def settings(parameters: dict, reports: Path) -> str:
     digest = hashlib.sha256((reports / "predictions.csv").read_bytes()).hexdigest()[:16]
     return html.section("parameters", "Parameters", f'<div class="knobs">{boxes}</div>', html.paragraph(
         f"Every score above is computed from reports/predictions.csv, whose SHA-256 begins with {digest}.", "quiet"))
+
+
+def made_with(reports: Path) -> str:
+    """Which versions of which packages made what, one row a package; a mixture is said first."""
+    recorded = recorded_versions(reports)
+    rows = []
+    for package in dict.fromkeys(package for versions in recorded.values() for package in versions):
+        by: dict[str, list[str]] = {}
+        for stage, versions in recorded.items():
+            if package in versions:
+                by.setdefault(versions[package] or "none", []).append(stage)
+        several = [f"{version}: {', '.join(stages)}" for version, stages in by.items()]
+        rows.append((package, "; ".join(several) if len(by) > 1 else next(iter(by))))
+    return html.section("environment", "Environment", mixture(recorded),
+                        html.grid("Versions of the packages that decide bytes", ("package", "version"), rows))
+
+
+def mixture(recorded: environment.MadeWith) -> str:
+    """A warning when one package was used in several versions by the stages of this run; else nothing."""
+    several = environment.mixed(recorded)
+    if not several:
+        return ""
+    told = "; ".join(f"{package} {' and '.join(by)}" for package, by in several.items())
+    return html.paragraph(f"Mixed: the stages of this run were made by different versions ({told}). No other machine "
+                          "gives these numbers; `dvc repro -f` in one environment does.", "warning")
+
+
+def recorded_versions(reports: Path) -> environment.MadeWith:
+    """Stage -> versions, of the whole run, from what its stages recorded."""
+    found: environment.MadeWith = {}
+    for summary in environment.read(reports / environment.RECORD.name, reports / "plots/labels/data.json"):
+        found |= summary.get("made_with", {})
+    return found
 
 
 def _about(path: Path) -> tuple[str, str]:

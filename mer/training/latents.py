@@ -74,7 +74,7 @@ def encode_clip(autoencoder: SdVae | ConvAe, frames: np.ndarray, *, crop: int, s
 
 def encode(autoencoder: SdVae | ConvAe, data: Path, dataset: str, out: Path, *, crop: int, size: int) -> dict:
     """Encode every aligned clip of a dataset into `<out>/<dataset>/`; returns the numbers of clips and frames."""
-    from mer import parallel  # here: a bare GPU machine that trains has no progress bar
+    from mer import environment, parallel  # here: a bare GPU machine that trains has no progress bar
 
     folder = data / "aligned" / dataset
     clips, summary = read_clips(folder / "clips.csv"), store.read_json(folder / "summary.json")
@@ -84,7 +84,8 @@ def encode(autoencoder: SdVae | ConvAe, data: Path, dataset: str, out: Path, *, 
                                              unit="clip"):
         made[clip_id] = encode_clip(autoencoder, record["frames"], crop=crop, size=size)
     counts = {"clips": len(made), "frames": sum(len(record["frames"]) for record in aligned.values())}
-    records.write(out / dataset, "latents", clips, made, before=summary, summary={"dataset": dataset, **counts},
+    before = {**summary, "made_with": environment.made_with("latents", dataset, summary)}
+    records.write(out / dataset, "latents", clips, made, before=before, summary={"dataset": dataset, **counts},
                   attrs={"units": "scaled latents; first axis: upright, mirrored", "crop": crop, "size": size})
     return counts
 

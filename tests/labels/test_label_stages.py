@@ -109,7 +109,7 @@ def test_every_clip_is_labelled_or_excluded_with_its_reason(release, capsys):
     unused = store.read_json("data/dynamic/own/summary.json")
     before = store.read_json("data/aligned/own/summary.json")
     assert unused == {"clips": 0, "dataset": "own", "used": False, "excluded": before["excluded"],
-                      "index": {"clips": len(release)}}
+                      "index": {"clips": len(release)}, "made_with": {}}
     assert read_clips("data/dynamic/own/clips.csv") == release
     assert "model mol uses no dynamic images, an empty store is written" in printed
 

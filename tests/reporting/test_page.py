@@ -2,12 +2,15 @@
 
 import base64
 import contextlib
+import dataclasses
 import io
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from PIL import Image
 from reporting import fabricate
 
 from mer import store
-from mer.reporting import html, pretraining_plots, sections
+from mer.reporting import html, pretraining_plots, sections, tables
 from stages import evaluate, report
 
 ROOT = Path(__file__).parents[2]
@@ -33,10 +36,10 @@ def stage(name: str, root: Path) -> subprocess.CompletedProcess:
 def finished(tmp_path_factory) -> Path:
     """A folder in which evaluate and report have run, with exclusions, label quality and a picture of its stage."""
     root = fabricate.run_folder(tmp_path_factory.mktemp("run"))
-    store.write_json(root / "reports/plots/labels/data.json", {"synthetic": {"index": {
+    store.write_json(root / "reports/plots/labels/data.json", {"datasets": {"synthetic": {"index": {
         "release": "plain", "clips": 30, "subjects": 5, "labels": {"disgust": 10, "happiness": 10, "surprise": 10},
         "excluded": [{"clip_id": "lost1", "label": "disgust", "reason": "folder <empty> & gone"}]},
-        "excluded": [{"clip_id": "lost2", "stage": "landmarks", "reason": "no face in any frame"}]}})
+        "excluded": [{"clip_id": "lost2", "stage": "landmarks", "reason": "no face in any frame"}]}}})
     store.write_json(root / "reports/quality.json", {"synthetic.detection_rate": 0.9975, "synthetic.frames": 4608})
     picture = root / "reports/plots/labels/synthetic/landmarks.png"
     picture.parent.mkdir(parents=True)
@@ -129,6 +132,21 @@ def test_running_again_gives_the_same_bytes(finished):
     for name in ("evaluate", "report"):
         assert stage(name, finished).returncode == 0
     assert {path: path.read_bytes() for path in (finished / "reports").rglob("*") if path.is_file()} == before
+
+
+def test_page_says_which_versions_made_it_and_that_they_differ(finished, tmp_path):
+    root = shutil.copytree(finished, tmp_path / "run")
+    recorded = store.read_json(root / "reports/environment.json")
+    assert set(recorded["made_with"]) == {"align@synthetic", "train", "evaluate"}
+    text = (root / "reports/index.html").read_text(encoding="utf-8")
+    version = recorded["made_with"]["align@synthetic"]["opencv-contrib-python"]
+    assert version in text and "Made by different versions" not in text and "Mixed:" not in text
+    recorded["made_with"]["align@synthetic"]["opencv-contrib-python"] = "4.10.0.84"
+    store.write_json(root / "reports/environment.json", recorded)
+    assert stage("report", root).returncode == 0
+    text = (root / "reports/index.html").read_text(encoding="utf-8")
+    assert "Made by different versions of opencv-contrib-python" in text
+    assert f"opencv-contrib-python 4.10.0.84 and {version}" in text and "4.10.0.84: align@synthetic" in text
 
 
 def test_page_names_what_must_be_named(text, finished):
@@ -318,3 +336,50 @@ def test_chromium_finds_tables_and_loaded_pictures(finished, tmp_path, text):
     assert f'data-pictures="{text.count("<img ")}"' in done.stdout
     assert f'data-tables="{text.count("<table")}"' in done.stdout
     assert 'data-wide="false"' in done.stdout, "the page scrolls sideways on a narrow screen"
+
+
+OURS = """<script>addEventListener('load', () => {
+  const cells = [...document.querySelectorAll('table.paper')].flatMap(t => [...t.rows].slice(1)
+    .filter(r => !r.matches('.group')).map(r => ({table: t.getAttribute('aria-labelledby'),
+      columns: [...r.querySelectorAll('.ours')].filter(c => c.offsetWidth),
+      filled: r.parentNode.tagName == 'THEAD' ? [] :
+        [...r.querySelectorAll('.ours')].map(c => c.textContent).filter(c => c), beside: r.querySelector('.beside')})));
+  const inside = c => { const b = c.getBoundingClientRect();
+    return b.width > 40 && b.left >= 0 && b.right <= innerWidth; };
+  const words = c => c.textContent.replaceAll('\\u00a0', ' ');
+  parent.postMessage({width: innerWidth, rows: cells.length, columns: cells.filter(c => c.columns.length).length,
+    outside: cells.filter(c => !inside(c.beside)).map(c => c.table),
+    missing: cells.filter(c => c.filled.some(t => !words(c.beside).includes(t))).map(c => c.table)}, '*'); });
+</script></body>"""
+
+
+def framed(text: str, folder: Path, width: int) -> dict:
+    """What `OURS` finds in a page on a screen so wide; in a frame, since Chromium's window has a least width."""
+    (folder / "inner.html").write_text(text.replace("</body>", OURS), encoding="utf-8")
+    (folder / "outer.html").write_text(
+        f"""<!DOCTYPE html><html><body><iframe src="inner.html" width="{width}" height="900"
+        style="border: 0"></iframe><script>addEventListener('message', m => {{
+        document.documentElement.dataset.found = JSON.stringify(m.data); }});</script></body></html>""")
+    done = browse(folder / "outer.html", folder, "--window-size=1400,1000", "--dump-dom",
+                  "--virtual-time-budget=5000")
+    return json.loads(unescape(re.search('data-found="([^"]+)"', done.stdout)[1]))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+def test_on_a_phone_what_is_ours_lies_on_the_screen_in_every_paper_table(text, tmp_path):
+    """In this run's page, and in every table of every paper with all of our cells filled."""
+    shown = []
+    for book in map(tables.paper, ("mol", "fdp", "ma2mi")):
+        for name in book["tables"]:
+            table = tables.fill(book, name, [])
+            first = sum(n for _, n in table.spans[:2])
+            rows = [dataclasses.replace(row, cells=row.cells[:first] + ("82.64 [75.7, 89.6] (a)",) * (
+                len(row.cells) - first)) if row.kind == "own" else row for row in table.rows]
+            shown.append(html.paper_table(dataclasses.replace(table, rows=tuple(rows))))
+    every = html.document("all", over="", heading="all", head="", main="".join(shown), footer="", skip="all")
+    for page in (text, every):
+        found = framed(page, tmp_path, 390)
+        assert found["width"] == 390 and found["rows"] > page.count('<table class="paper"') > 0
+        assert found["outside"] == [] and found["missing"] == [] and found["columns"] == 0
+        wide = framed(page, tmp_path, 1200)  # there as columns, and not twice
+        assert wide["columns"] == wide["rows"] == found["rows"] == len(wide["outside"])

@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mer import parallel, store
+from mer import environment, parallel, store
 from mer.datasets.synthetic.plan import Release, Settings, releases
 from mer.datasets.synthetic.render import MAX_GRADIENT, Subject
 from mer.datasets.synthetic.script import Script, write_script
@@ -73,7 +73,7 @@ def render_subject(task: tuple[Release, int, Path]) -> list[tuple]:
         rows.append((clip_id, name, f"frames/{clip_id}", script.onset + 1, script.apex + 1, script.offset + 1,
                      release.fps, word, script.aus))  # fmt: skip
     about = {"points": "px of the frame", "flow": "px of the frame, onset to apex", "eye_mask": "1 = flow not valid",
-             "settings": asdict(release)}  # fmt: skip
+             "settings": asdict(release), "made_with": environment.made_with("synthesize")}  # fmt: skip
     store.write_shard(root / "truth" / f"{name}.h5", truth, about)
     return rows
 
@@ -102,7 +102,8 @@ def make(cfg: Settings, folders: tuple[Path, Path], *, workers: int = 0, backend
     for plan in plans:
         own = [row for (_, (release, _, _)), part in zip(items, rows, strict=True) if release is plan for row in part]
         store.write_csv(scratch / plan.name / "clips.csv", HEADER, own)
-        (scratch / plan.name / "truth").mkdir(exist_ok=True)  # there, though empty, for a release without subjects
+        store.write_json(scratch / plan.name / "truth/summary.json",
+                         {"made_with": environment.made_with("synthesize")})
     for plan, folder in zip(plans, folders, strict=True):
         if folder.exists():
             shutil.rmtree(folder)

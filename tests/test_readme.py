@@ -1,0 +1,326 @@
+"""Every command and every Python line of the documents, as a new user would type them.
+
+Quick: programs, modules, options, keys of params.yaml and paths exist. Slow: they run, in order, in a finished
+miniature. What is neither run nor resolved stands in `NOT_RUN` with the reason; a command of no kind fails.
+"""
+
+import ast
+import fnmatch
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import cv2
+import pytest
+import yaml
+from pipeline import DVC, ROOT, dvc, finished, run
+from raw_releases.micro import write_casme2
+
+from mer import params
+
+PROGRAMS = ("python", "dvc", "git", "pip", "pytest")
+RUN = ("python -m mer.", "dvc metrics diff", "dvc plots diff", "dvc dag", "dvc add ", "git add ", "git commit ")
+NOT_RUN = {
+    "pip install -e .": ".ci/run does, in a fresh environment",
+    "pip install -e .[test]": ".ci/run does",
+    "pytest": "this is it",
+    "dvc repro": "pipeline.finished does",
+    "dvc exp run": "named only; test_experiments does with -S, `-S lambda_f=0` as the README has it",
+    "dvc exp run -S key=value": "a placeholder",
+    "dvc exp run --queue -S ...": "a placeholder",
+    "dvc exp run --run-all": "would train a whole table; test_all_tables does",
+    "dvc queue start": "would train a whole table in the background",
+    "python -m mer.tables queue mol-8 --run": "queues what the line above it prints; test_all_tables does",
+    "python -m mer.compare": "named only; other lines have its arguments",
+    "dvc add": "named only; another line has its argument",
+    "dvc push": "needs a remote; named to say what it leaves here",
+    "dvc fetch --all-commits": "needs a remote",
+    "python tests/bench/demo.py": "a measurement of ten minutes",
+    "python tests/bench/mol_step.py": "a measurement of minutes",
+    "python tests/bench/ma2mi_step.py --size 64 --width 0.25 --dit 64,2,4 --batch 8": "a measurement of minutes",
+}
+WORDS = {"casme2/sub01": "synthetic/s01"}  # what the miniature has instead
+MORE = {"python -m mer.tune mol.k=2,4,6,8": ("--subjects", "1", "--draws", "1")}  # it has three subjects only
+COMMANDS_OUTS = ("reports/comparison", "reports/comparison.html", "reports/tune", "predict/")  # no stage makes these
+
+
+@dataclass(frozen=True)
+class Command:
+    """`text`: its words, or Python code."""
+
+    doc: str
+    text: str
+    words: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """run, resolve, or why neither; empty for what nobody has thought of."""
+        if self.text in NOT_RUN:
+            return NOT_RUN[self.text]
+        if not self.words or f"{self.text} ".startswith(RUN):
+            return "run"
+        return "resolve" if self.text.startswith("dvc exp run -S ") and set(self.words[3::2]) == {"-S"} else ""
+
+    @property
+    def settings(self) -> list[str]:
+        """What stands behind each -S."""
+        pairs = zip(self.words, self.words[1:], strict=False)
+        return [value for option, value in pairs if option == "-S" and value not in ("key=value", "...")]
+
+
+def documents() -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], cwd=ROOT,
+                            capture_output=True, text=True, check=True).stdout.split("\n")
+    return sorted(name for name in listed if name and not name.startswith("reports/"))
+
+
+def text_of(doc: str) -> str:
+    return (ROOT / doc).read_text(encoding="utf-8")
+
+
+def shell(doc: str, line: str) -> list[Command]:
+    """The commands of one line: what && joins, without the comment."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="&;|")
+    lexer.whitespace_split, found = True, [[]]
+    for word in lexer:
+        found.append([]) if set(word) <= set("&;|") else found[-1].append(word)
+    return [Command(doc, " ".join(words), tuple(words)) for words in found if words]
+
+
+def is_python(text: str) -> bool:
+    """Whether it is code that imports or calls something."""
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except SyntaxError:
+        return False
+    return any(isinstance(node, ast.Import | ast.ImportFrom | ast.Call) for node in nodes)
+
+
+def spans(doc: str) -> list[tuple[int, str]]:
+    """Inline code outside of blocks, and where it stands."""
+    bare = re.sub(r"^```.*?^```", lambda block: " " * len(block[0]), text_of(doc), flags=re.MULTILINE | re.DOTALL)
+    return [(found.start(), " ".join(found[1].split())) for found in re.finditer(r"`([^`]+)`", bare)]
+
+
+def commented(line: str) -> list[str]:
+    """Commands in the comment of a line of shell."""
+    comment = line.partition(" #")[2]
+    return [text for text in re.findall(r"`([^`]+)`|or: (.*)", comment) for text in text
+            if text.startswith(tuple(f"{name} " for name in PROGRAMS))]
+
+
+def commands(doc: str) -> list[Command]:
+    """All commands of a document, in order, each once."""
+    found = []
+    for block in re.finditer(r"^```(\w*)\n(.*?)^```", text_of(doc), re.MULTILINE | re.DOTALL):
+        assert block[1] in ("", "sh", "python", "yaml"), f"{doc}: a block in {block[1]} is not tested"
+        if block[1] == "python":
+            found.append((block.start(), [Command(doc, block[2])]))
+        for line in block[2].splitlines():
+            if block[1] == "sh":
+                found.append((block.start(), shell(doc, line)))
+                found += [(block.start(), shell(doc, said)) for said in commented(line)]
+            assert block[1] in ("sh", "python") or not line.startswith(tuple(f"{name} " for name in PROGRAMS)), \
+                f"{doc}: a block with `{line}` is no block of sh"
+    for at, text in spans(doc):
+        if re.match(rf"({'|'.join(PROGRAMS)})( |$)", text) and text != "git":
+            found.append((at, shell(doc, text)))
+        elif text.startswith("-S "):
+            found.append((at, shell(doc, f"dvc exp run {text}")))
+        elif re.match(r"\S+\.py -", text):
+            found.append((at, shell(doc, f"python {text}")))
+        elif is_python(text):
+            found.append((at, [Command(doc, text)]))
+    return list(dict.fromkeys(command for _, those in sorted(found, key=lambda pair: pair[0]) for command in those))
+
+
+ALL = [command for doc in documents() for command in commands(doc)]
+every = pytest.mark.parametrize("command", ALL, ids=[f"{c.doc}: {c.text.splitlines()[0]}" for c in ALL])
+
+
+def test_the_documents_are_read():
+    texts = {command.text for command in ALL}
+    assert len(ALL) > 40 and set(NOT_RUN) <= texts, f"no document says {sorted(set(NOT_RUN) - texts)}"
+    assert sum(command.kind == "run" for command in ALL) > 15 and set(MORE) <= texts
+    assert any(not command.words for command in ALL), "Python"
+
+
+@every
+def test_every_command_is_run_or_resolved_or_there_is_a_reason(command):
+    assert command.kind, f"{command.doc}: `{command.text}` is not tested: see RUN and NOT_RUN"
+
+
+@cache
+def help_of(*words: str) -> str:
+    done = run(ROOT, sys.executable, *words, "--help")
+    assert done.code == 0 and "usage: " in done.out, done.tail()
+    return done.out
+
+
+@every
+def test_its_program_knows_all_its_options(command):
+    if not command.words:
+        return
+    program, *words = command.words
+    assert program in PROGRAMS
+    if program == "dvc":
+        from dvc.cli import DvcParserError, parse_args
+
+        try:
+            parse_args(words)
+        except DvcParserError:
+            assert "named only" in command.kind, command.text
+            with pytest.raises(SystemExit, match="^0$"):
+                parse_args([*words, "--help"])
+    elif program == "python":
+        if words[0] == "-m":
+            assert importlib.util.find_spec(words[1]) is not None
+        else:
+            assert (ROOT / words[0]).is_file()
+        sub = ["queue"] if words[2:3] == ["queue"] else []
+        usage = help_of(*words[:1 + (words[0] == "-m")], *sub)
+        for option in (word for word in words[1:] if word.startswith("-") and word != "-m"):
+            assert re.search(rf"(?<![\w-]){option}(?![\w-])", usage), option
+    elif program == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert words[:2] == ["install", "-e"] and set(re.findall(r"\[(.*)]", words[2])) <= set(extras)
+    else:
+        assert shutil.which(program) or program == "pytest"
+
+
+def resolved(tmp_path: Path, monkeypatch, *settings: str) -> params.Params:
+    """params.yaml with what DVC makes of the settings, all of it checked as a stage would."""
+    from dvc.utils.hydra import apply_overrides
+
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "data/raw/mine").mkdir(parents=True)
+    (tmp_path / "data/raw/mine/clips.csv").touch()  # the README's own dataset
+    monkeypatch.chdir(tmp_path)
+    before = yaml.safe_load(Path("params.yaml").read_text())
+    apply_overrides(tmp_path / "params.yaml", list(settings))
+    after = yaml.safe_load(Path("params.yaml").read_text())
+    assert keys(after) == keys(before), "a key that was not there"
+    return params.load()
+
+
+def keys(section: object, before: str = "") -> set[str]:
+    """Dotted keys of nested mappings, sections included."""
+    return {found for key, value in section.items() for found in ({f"{before}{key}"} | keys(value, f"{before}{key}."))
+            } if isinstance(section, dict) else set()
+
+
+@pytest.mark.parametrize("command", [c for c in ALL if c.settings], ids=lambda command: command.text)
+def test_its_settings_are_values_that_params_yaml_takes(command, tmp_path, monkeypatch):
+    resolved(tmp_path, monkeypatch, *command.settings)
+
+
+KNOBS = keys(yaml.safe_load(text_of("params.yaml")))
+NAMED = sorted({text for doc in documents() for _, text in spans(doc)})
+
+
+def test_every_knob_that_is_named_is_in_params_yaml(tmp_path, monkeypatch):
+    sections = {key.split(".")[0] for key in KNOBS if "." in key} - {"profiles"}
+    dotted = [text for text in NAMED if re.fullmatch(r"[a-z_0-9]+\.[a-z_0-9]+", text)
+              and text.split(".")[0] in sections and not text.endswith((".yaml", ".py", ".csv"))]
+    assert len(dotted) > 20 and set(dotted) <= KNOBS, sorted(set(dotted) - KNOBS)
+    pairs = [re.fullmatch(r"([\w.]+)(?:=|: )([^.]*|[\d.]+)", text) for text in NAMED]
+    pairs = [pair for pair in pairs if pair and pair[1] in KNOBS]
+    assert len(pairs) > 8
+    for number, pair in enumerate(pairs):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        several = ["datasets=[casme2,smic]", "classes=3-megc"] if pair[1] == "protocol" else []
+        resolved(folder, monkeypatch, *several, f"{pair[1]}={pair[2].replace(' ', '')}")
+
+
+def made() -> set[str]:
+    """What the graph declares as made, `*` for items."""
+    graph, found = yaml.safe_load(text_of("dvc.yaml"))["stages"], set()
+    for stage in graph.values():
+        stage = stage.get("do", stage)
+        for out in stage.get("outs", []) + stage.get("metrics", []):
+            found.add(re.sub(r"\$\{.*?}", "*", next(iter(out)) if isinstance(out, dict) else out))
+    return found
+
+
+def test_every_path_that_is_named_is_there_or_is_made():
+    outs, missing, seen = made(), [], 0
+    for text in NAMED:
+        if not re.fullmatch(r"(mer|stages|tests|reports|data|predict|\.ci)/\S+", text):
+            continue
+        seen += 1
+        parts = [part.split(",") for part in re.split(r"[{}]", text)]  # {a,b}: all of them
+        for path in map("".join, product(*parts)):
+            if path.startswith(("mer", "stages", "tests", ".ci", "data/encoder_weights", "data/sd_vae")):
+                there = any(ROOT.glob(path.rstrip("/")))
+            else:
+                below = [path.rstrip("/"), *map(str, Path(path).parents)]
+                there = path.startswith(("data/raw", *COMMANDS_OUTS)) or any(
+                    fnmatch.fnmatch(place, out) for place in below for out in outs) or any(
+                    out.startswith(path) for out in outs)
+            if not there:
+                missing.append(path)
+    assert seen > 15 and not missing, missing
+    files = {path.name for folder in ("mer", "stages", "tests") for path in (ROOT / folder).rglob("*.py")}
+    bare = {text for text in NAMED if re.fullmatch(r"\w+\.py", text)}
+    assert bare <= files, sorted(bare - files)
+
+
+@pytest.fixture
+def project(tmp_path, tmp_path_factory) -> Path:
+    """The finished miniature with what the documents take for granted: a film, a folder of frames, another project,
+    an experiment, branches, a release."""
+    made = finished(tmp_path_factory.getbasetemp())
+    root = shutil.copytree(made, tmp_path / "project", symlinks=True)
+    shutil.copytree(made, tmp_path / "other", symlinks=True)
+    frames = sorted((root / "data/raw/synthetic/frames").iterdir())[0]
+    pictures = [cv2.imread(str(frames / f"img{number}.jpg")) for number in range(1, 10)]
+    video = cv2.VideoWriter(str(root / "my_clip.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 30, pictures[0].shape[1::-1])
+    (root / "frames").mkdir()
+    for number, picture in zip((46, 50, 54, 59, 64, 70, 76, 81, 86), pictures, strict=True):
+        video.write(picture)
+        cv2.imwrite(str(root / f"frames/img{number}.jpg"), picture)
+    video.release()
+    write_casme2(root / "data/raw/casme2")
+    for words in (("exp", "run", "--name", "lofty-wren", "-S", "evaluate.bootstrap=200"),
+                  ("exp", "branch", "lofty-wren", "no-flow"), ("exp", "branch", "lofty-wren", "no-ccc")):
+        done = dvc(root, *words)
+        assert done.code == 0, done.tail()
+    run(root, "git", "branch", "--force", "main")
+    return root
+
+
+@pytest.mark.slow
+def test_the_documents_commands_run_in_their_order(project):
+    failed = []
+    for command in (command for command in ALL if command.kind == "run"):
+        words = [WORDS.get(word, word) for word in (*command.words, *MORE.get(command.text, ()))]
+        start = {"python": [sys.executable], "dvc": list(DVC), "git": ["git"]}
+        full = [*start[words[0]], *words[1:]] if words else [sys.executable, "-c", command.text]
+        done = run(project, *full)
+        print(f"{done.seconds:5.1f} s  {command.text}")
+        if done.code or "Traceback" in done.err:
+            failed.append(f"{command.doc}: {command.text}\n{done.tail()}")
+    assert not failed, "\n\n".join(failed)
+
+    # without network the charts of `dvc plots diff HEAD lofty-wren` are empty, so that each has its picture
+    page = (project / "dvc_plots/index.html").read_text(encoding="utf-8")
+    shown = set(re.findall(r'<img[^>]* src="([^"]+)"', page, re.DOTALL))
+    plots = yaml.safe_load(text_of("dvc.yaml"))["plots"]
+    pictures = {name for name in plots if isinstance(name, str)}
+    charts = {Path(next(iter(plot["y"]))).parent for entry in plots if isinstance(entry, dict)
+              for plot in entry.values()}
+    assert len(pictures) == sum(isinstance(entry, dict) for entry in plots)
+    assert charts == {Path(name).parent for name in pictures}
+    for name in pictures:
+        for revision in ("HEAD", "lofty-wren"):
+            static = f"static/{revision}_{name.replace('/', '_')}"
+            assert static in shown and (project / "dvc_plots" / static).stat().st_size > 1000
