@@ -15,6 +15,7 @@ from mer.datasets.tree import VIDEOS
 from mer.labels import images
 
 DATASET, SUBJECT = "own", "own/clip"  # of the user's clip, whose subject is not known
+SILENT = 0  # OpenCV's LOG_LEVEL_SILENT
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,22 @@ def footage(path: Path) -> Footage:
     return Footage(path, list(range(1, count + 1)), fps if 0 < fps < 1e5 else None, lambda clip: _decode(path, clip))
 
 
+def _set_log_level(level: int) -> int:
+    """Set what OpenCV says on stderr; returns the level before. The function moved to `cv2.utils.logging` in 4.13."""
+    return (cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel)(level)
+
+
 @contextlib.contextmanager
 def _video(path: Path):
     """OpenCV's capture of a video, None if it cannot be opened; what FFmpeg mutters about it is silenced."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    before = _set_log_level(SILENT)
     video = cv2.VideoCapture(str(path))
     try:
         yield video if video.isOpened() else None
     finally:
         video.release()
-        cv2.utils.logging.setLogLevel(before)
+        _set_log_level(before)
 
 
 def _decode(path: Path, clip: Clip) -> Iterator[tuple[int, np.ndarray]]:

@@ -24,7 +24,9 @@ LEAST = 1e-4  # intensities below this are none
 
 def encode(linear: np.ndarray) -> np.ndarray:
     """Linear light to grey levels. Layers are kept encoded, so that no frame pays for a power."""
-    return WHITE * cv2.pow(np.clip(linear, 0, None), GAMMA)
+    # As two axes: of three OpenCV takes the last for channels, and 5.1 allows no more than 128 of those.
+    flat = np.clip(linear, 0, None).reshape(len(linear), -1)
+    return WHITE * cv2.pow(flat, GAMMA).reshape(linear.shape)
 
 
 def halve(picture: np.ndarray) -> np.ndarray:
