@@ -30,7 +30,7 @@ def run() -> None:
     encoded = [*sources, *(p.datasets if cfg.keep_reconstruction else ())]
     stores = [DATA / "aligned" / name for name in encoded]
     scratch = parallel.scratch_dir("latents", parallel.code("mer.training", "mer.models"), parallel.digest(*stores),
-                                   cfg, p.pretrain, p.train.precision, p.seeds[0], device)
+                                   cfg, p.pretrain, p.train.precision, p.train.portable, p.seeds[0], device)
     summary = {"clips": 0, "frames": 0}
     if cfg.autoencoder == "conv_ae":
         summary |= autoencoder_training.run(p, [DATA / "aligned" / name for name in sources], scratch, OUT, device)
