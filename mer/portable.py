@@ -19,15 +19,18 @@ CAPS = {  # costs nothing that can be measured
 TORCH_CAPS = {  # train.portable
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # convolutions
-    # STRICT: one order of summation in matrix products on all processors with AVX2, AMD's too (COMPATIBLE, which Intel
-    # promises for those, costs FDP's step 29 %). It does not reach MKL's vector functions: exp, log and sqrt of tensors
-    # differ in the last bit between Intel and AMD, so that training uses none of them
-    "MKL_CBWR": "AVX2,STRICT",
+    # MKL looks at the vendor too: with "AVX2,STRICT", which costs nothing, two AMD processors agree but not AMD and
+    # Intel (exp and log of tensors, products of some shapes). Its sqrt of tensors differs even with this, which is why
+    # AdamW is fused in engine.train
+    "MKL_CBWR": "COMPATIBLE",
 }
 
 
 def cap(path: str | Path = "params.yaml") -> None:
-    """Set the variables for this process and its children, unless MER_PORTABLE=0; torch's unless `train.portable`."""
+    """Set the variables for this process and its children; torch's only with `train.portable`; none if MER_PORTABLE=0.
+
+    Too late for a library that is already imported.
+    """
     if os.environ.get("MER_PORTABLE") == "0":
         return
     for name, value in (CAPS | TORCH_CAPS if wanted(path) else CAPS).items():
@@ -35,17 +38,17 @@ def cap(path: str | Path = "params.yaml") -> None:
 
 
 def wanted(path: str | Path = "params.yaml") -> bool:
-    """`train.portable` of a params.yaml, true where there is none; read as text, for PyYAML may not be installed.
+    """`train.portable` of a params.yaml, false where there is none; read as text, for PyYAML may not be installed.
 
     mer.params checks the value whenever a stage starts.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return True
+        return False
     section = re.search(r"^train:(.*(?:\n(?:[ \t].*)?)*)", re.sub(r"#.*", "", text), re.MULTILINE)
     value = section and re.search(r"[\s{,]portable:\s*(\w+)", section[1])
-    return not (value and value[1].lower() == "false")
+    return bool(value) and value[1].lower() == "true"
 
 
 def processor() -> str:
