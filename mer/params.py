@@ -124,6 +124,7 @@ class Train(Training):
     eval_every: int = knob(0, 10**6)
     inner_subjects: int = knob(1, 999)
     keep_checkpoints: bool = knob()
+    portable: bool = knob()
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def run() -> None:
     before = environment.read(*stores)
     environment.tell("latents", before)
     scratch = parallel.scratch_dir("latents", parallel.code("mer.training", "mer.models"), parallel.digest(*stores),
-                                   cfg, p.pretrain, p.train.precision, p.seeds[0], device)
+                                   cfg, p.pretrain, p.train.precision, p.train.portable, p.seeds[0], device)
     summary = {"clips": 0, "frames": 0}
     if cfg.autoencoder == "conv_ae":
         summary |= autoencoder_training.run(p, [DATA / "aligned" / name for name in sources], scratch, OUT, device)

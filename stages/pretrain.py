@@ -39,7 +39,7 @@ def run() -> None:
     scratch = parallel.scratch_dir(
         "pretrain", parallel.code("mer.training", "mer.models", "mer.evaluation"), parallel.digest(*stores), classes,
         p.model, getattr(p, p.model), p.pretrain, p.lambda_f, p.lambda_m, p.lambda_d, p.lambda_r, p.lr, p.sampling,
-        p.train.precision, p.shuffle_labels, device)
+        p.train.precision, p.train.portable, p.shuffle_labels, device)
     plan = folds.Plan(p, DATA, clips, classes, None, scratch, device)
     print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {p.pretrain.steps} steps on {device}")
     made = {seed: scratch / str(seed) for seed in p.seeds}
