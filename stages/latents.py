@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from mer import params
-from mer.base import parallel, store
+from mer.base import graph, parallel, store
 from mer.base.errors import main
 from mer.models.ma2mi.config import needs_latents
 
@@ -32,9 +32,7 @@ def run() -> None:
     # fine-tuning that keeps the reconstruction (Table 2) needs the latents of the tested clips too; the autoencoder
     # itself never sees their subjects
     encoded = [*sources, *(p.datasets if cfg.keep_reconstruction else ())]
-    stores = [DATA / "aligned" / name for name in encoded]
-    scratch = parallel.scratch_dir("latents", parallel.code("mer.training", "mer.models"), parallel.digest(*stores),
-                                   cfg, p.pretrain, p.train.precision, p.seeds[0], device)
+    scratch = parallel.scratch_dir("latents", graph.inputs("latents", p, of=tuple(encoded)), device)
     summary = {"clips": 0, "frames": 0}
     if cfg.autoencoder == "conv_ae":
         summary |= autoencoder_training.run(p, [DATA / "aligned" / name for name in sources], scratch, OUT, device)

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from mer import params
-from mer.base import parallel, store
+from mer.base import graph, parallel, store
 from mer.base.errors import main
 from mer.datasets.class_sets import label_set
 
@@ -22,13 +22,8 @@ def run() -> None:
     clips, classes = entries.collect(DATA, sets)
     before = tasks.pretraining(p)
     pretrained = DATA / "pretrained" if before else None
-    stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.datasets]
-    stores += [DATA / "latents"] if "latents" in params.of_model(p, "labels") and p.ma2mi.keep_reconstruction else []
-    scratch = parallel.scratch_dir(
-        "train", parallel.code("mer.training", "mer.models", "mer.evaluation"),
-        parallel.digest(*stores, DATA / "pretrained"), classes, p.model, getattr(p, p.model), p.train, p.lambda_f,
-        p.lambda_m, p.lambda_d, p.lambda_r, p.lr, p.sampling, p.selection, p.pretrain.head, p.shuffle_labels,
-        p.protocol, p.kfold, p.datasets, device)
+    decides = graph.inputs("train", p, of=p.datasets, besides=("seeds",))
+    scratch = parallel.scratch_dir("train", decides, device, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, pretrained, scratch, device)
     jobs = [(seed, fold) for seed in p.seeds for fold in folds.split(plan)]
     done = folds.report_reuse(plan, jobs)
