@@ -6,7 +6,6 @@ from dataclasses import asdict
 import numpy as np
 
 from mer import params
-from mer.base import parallel
 from mer.datasets.releases import raw_root
 from mer.labels import align, records
 from mer.labels.run import command, done, label, raw_state
@@ -18,8 +17,7 @@ def run(dataset, p, clips, before) -> None:
     settings = asdict(p.align)
     fn = functools.partial(align.align_clip, raw_root=str(root), **settings)
     items = [(clip.clip_id, (clip, marks[clip.clip_id])) for clip in clips if clip.clip_id in marks]
-    made = label("align", dataset, fn, items, p.parallel,
-                 [settings, parallel.digest(source), [asdict(clip) for clip in clips], raw_state(root, clips)])
+    made = label("align", dataset, fn, items, p, raw_state(root, clips))
     kept = [record for record in made.values() if "excluded" not in record]
     scale = [float(np.sqrt(np.linalg.det(m[:, :2]))) for r in kept for m in np.reshape(r["matrix"], (-1, 2, 3))]
     summary = records.write(

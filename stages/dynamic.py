@@ -4,7 +4,6 @@ import functools
 from dataclasses import asdict
 
 from mer import params
-from mer.base import parallel
 from mer.labels import dynamic_image, records
 from mer.labels.run import command, done, label
 
@@ -20,8 +19,7 @@ def run(dataset, p, clips, before) -> None:
         return
     aligned, _ = records.read(source, clips, ["frames", "numbers", "annotation"])
     items = [(clip_id, (clip_id, record)) for clip_id, record in aligned.items()]
-    made = label("dynamic", dataset, functools.partial(dynamic_image.dynamic_clip, **settings), items, p.parallel,
-                 [settings, parallel.digest(source)])
+    made = label("dynamic", dataset, functools.partial(dynamic_image.dynamic_clip, **settings), items, p)
     summary = records.write(out, "dynamic", clips, made, before=before, attrs=attrs,
                             summary={"dataset": dataset, "used": True})
     print(f"dynamic {dataset}: {summary['clips']} clips; {len(summary['excluded'])} clips excluded")

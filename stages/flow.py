@@ -6,7 +6,6 @@ from dataclasses import asdict
 import numpy as np
 
 from mer import params
-from mer.base import parallel
 from mer.labels import flow, records
 from mer.labels.run import command, done, label
 
@@ -21,8 +20,7 @@ def run(dataset, p, clips, before) -> None:
         return
     aligned, _ = records.read(source, clips, ["frames", "numbers", "annotation"])
     items = [(clip_id, (clip_id, record)) for clip_id, record in aligned.items()]
-    made = label("flow", dataset, functools.partial(flow.flow_clip, **settings), items, p.parallel,
-                 [settings, parallel.digest(source)])
+    made = label("flow", dataset, functools.partial(flow.flow_clip, **settings), items, p)
     kept = [record for record in made.values() if "excluded" not in record]
     summary = records.write(
         out, "flow", clips, made, before=before, attrs=attrs,

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mer import params
-from mer.base import environment, parallel
+from mer.base import environment, graph
 from mer.base.errors import main
 from mer.base.store import write_json
 from mer.datasets import releases
@@ -26,7 +26,7 @@ def run() -> None:
         variant=getattr(index, dataset) if has_variants else None)
     # the landmark stage depends on the index alone: a changed frame changes this number, and so runs it again
     folders = sorted({clip.frames_dir for clip in clips})
-    summary["frames_sha256"] = parallel.digest(*(releases.raw_root(dataset) / folder for folder in folders))
+    summary["frames_sha256"] = graph.digest(*(releases.raw_root(dataset) / folder for folder in folders))
     summary["made_with"] = environment.made_with("index", dataset, *before)
     out = Path("data/index") / dataset
     write_clips(out / "clips.csv", clips)

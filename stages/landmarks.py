@@ -1,7 +1,6 @@
 """landmarks@D: dlib's face box and 68 points of every frame, in raw pixels -> data/landmarks/D."""
 
 import functools
-from dataclasses import asdict
 
 from mer import params
 from mer.datasets.releases import raw_root
@@ -14,8 +13,8 @@ def run(dataset, p, clips, before) -> None:
     path = faces.predictor_path(p.landmarks.model_path)
     settings = {"upsample_retry": p.landmarks.upsample_retry}
     fn = functools.partial(faces.landmark_clip, raw_root=str(root), model_path=str(path), **settings)
-    found = label("landmarks", dataset, fn, [(clip.clip_id, clip) for clip in clips], p.parallel,
-                  [settings, path.name, path.stat().st_size, [asdict(clip) for clip in clips], raw_state(root, clips)])
+    found = label("landmarks", dataset, fn, [(clip.clip_id, clip) for clip in clips], p,
+                  path.name, path.stat().st_size, raw_state(root, clips))
     summary = records.write(
         f"data/landmarks/{dataset}", "landmarks", clips, found,
         before={"excluded": [], "index": before, "made_with": before.get("made_with", {})},

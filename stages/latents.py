@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from mer import params
-from mer.base import environment, parallel, store
+from mer.base import environment, graph, parallel, store
 from mer.base.errors import main
 from mer.models.ma2mi.config import needs_latents
 
@@ -32,11 +32,9 @@ def run() -> None:
     # fine-tuning that keeps the reconstruction (Table 2) needs the latents of the tested clips too; the autoencoder
     # itself never sees their subjects
     encoded = [*sources, *(p.datasets if cfg.keep_reconstruction else ())]
-    stores = [DATA / "aligned" / name for name in encoded]
-    before = environment.read(*stores)
+    before = environment.read(*(DATA / "aligned" / name for name in encoded))
     environment.tell("latents", before)
-    scratch = parallel.scratch_dir("latents", parallel.code("mer.training", "mer.models"), parallel.digest(*stores),
-                                   cfg, p.pretrain, p.train.precision, p.train.portable, p.seeds[0], device)
+    scratch = parallel.scratch_dir("latents", graph.inputs("latents", p, of=tuple(encoded)), device)
     summary = {"clips": 0, "frames": 0}
     if cfg.autoencoder == "conv_ae":
         summary |= autoencoder_training.run(p, [DATA / "aligned" / name for name in sources], scratch, OUT, device)

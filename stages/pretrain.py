@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from mer import params
-from mer.base import environment, parallel, store
+from mer.base import environment, graph, parallel, store
 from mer.base.errors import main
 from mer.datasets.class_sets import label_set
 from mer.datasets.releases import is_synthetic
@@ -33,13 +33,9 @@ def run() -> None:
     sets = {name: label_set(name, p.pretrain.classes, DATA / "aligned") for name in p.pretrain.sources}
     entries.refuse_known_faces(DATA, p.pretrain.sources, p.datasets)
     clips, classes = entries.collect(DATA, sets)
-    stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.pretrain.sources]
-    stores += [DATA / "latents"] if "latents" in params.of_model(p, "labels") else []
     before = environment.reused("pretrain", p.pretrain.sources, DATA / "latents")
-    scratch = parallel.scratch_dir(
-        "pretrain", parallel.code("mer.training", "mer.models", "mer.evaluation"), parallel.digest(*stores), classes,
-        p.model, getattr(p, p.model), p.pretrain, p.lambda_f, p.lambda_m, p.lambda_d, p.lambda_r, p.lr, p.sampling,
-        p.train.precision, p.train.portable, p.shuffle_labels, device)
+    decides = graph.inputs("pretrain", p, of=p.pretrain.sources, besides=("datasets", "seeds"))
+    scratch = parallel.scratch_dir("pretrain", decides, device, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, None, scratch, device)
     print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {p.pretrain.steps} steps on {device}")
     made = {seed: scratch / str(seed) for seed in p.seeds}

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from mer import params
-from mer.base import environment, parallel, store
+from mer.base import environment, graph, parallel, store
 from mer.base.errors import main
 from mer.datasets.class_sets import label_set
 
@@ -21,15 +21,11 @@ def run() -> None:
     sets = {name: label_set(name, p.classes, DATA / "aligned") for name in p.datasets}
     clips, classes = entries.collect(DATA, sets)
     before = tasks.pretraining(p)
-    stores = [DATA / stage / name for stage in ("aligned", "flow") for name in p.datasets]
-    stores += [DATA / "latents"] if "latents" in params.of_model(p, "labels") and p.ma2mi.keep_reconstruction else []
     earlier = environment.reused("train", p.datasets, DATA / "latents", DATA / "pretrained")
-    scratch = parallel.scratch_dir(
-        "train", parallel.code("mer.training", "mer.models", "mer.evaluation"),
-        parallel.digest(*stores, DATA / "pretrained"), classes, p.model, getattr(p, p.model), p.train, p.lambda_f,
-        p.lambda_m, p.lambda_d, p.lambda_r, p.lr, p.sampling, p.selection, p.pretrain.head, p.shuffle_labels,
-        p.protocol, p.kfold, p.datasets, device)
-    plan = folds.Plan(p, DATA, clips, classes, DATA / "pretrained" if before else None, scratch, device)
+    pretrained = DATA / "pretrained" if before else None
+    decides = graph.inputs("train", p, of=p.datasets, besides=("seeds",))
+    scratch = parallel.scratch_dir("train", decides, device, model=p.model)
+    plan = folds.Plan(p, DATA, clips, classes, pretrained, scratch, device)
     jobs = [(seed, fold) for seed in p.seeds for fold in folds.split(plan)]
     todo = [(fold.name, (plan, seed, fold)) for seed, fold in jobs if not folds.is_done(plan, seed, fold)]
     workers = p.train.workers or max(1, parallel.cores() // p.train.threads if device == "cpu" else 1)

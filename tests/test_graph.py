@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.code import closure, models
+from mer.base.graph import closure, models
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -79,8 +79,8 @@ def test_a_stage_depends_on_every_file_that_it_imports_and_on_no_other(name):
     stage = STAGES[name]
     declared = {path for path in stage["deps"] if path.startswith(("mer/", "stages/"))}
     assert declared == closure(module(stage), ROOT)
-    assert [path for path in declared for folder in models(ROOT)
-            if not (ROOT / path.replace("${model}", folder.name)).exists()] == []
+    assert [path for path in declared for model in models(ROOT)
+            if not (ROOT / path.replace("${model}", model)).exists()] == []
 
 
 @pytest.mark.parametrize("name", STAGES)

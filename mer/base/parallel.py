@@ -17,7 +17,7 @@ import joblib
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from mer.base import environment, store
+from mer.base import environment, graph, store
 
 _locks: dict[Path, FileLock] = {}  # folders that this process works in
 
@@ -28,16 +28,17 @@ def progress(iterable: Iterable | None, *, total: int, desc: str, unit: str, ini
                 mininterval=0.2 if sys.stderr.isatty() else 10.0)
 
 
-def scratch_dir(stage: str, *inputs: object) -> Path:
-    """The folder where `stage` keeps finished items between runs: `.scratch/<stage>/<hash of inputs>`.
+def scratch_dir(stage: str, *inputs: object, model: str = "") -> Path:
+    """The folder where `stage` keeps finished items between runs: `.scratch/<stage>/<hash of its code and inputs>`.
 
-    `inputs` are plain values (parameters, digests of files) that decide the items' content; the installed versions of
-    the packages that do so too are added. The folder is this process' own until `clear_scratch`, or its end, however it
-    ends; who wants it meanwhile waits.
+    `inputs` are plain values (parameters, digests of files) that decide the items' content; the code is what
+    `stages.<stage>` (of `align@D`: `stages.align`) imports, that of `model` where it asks for the run's model; the
+    installed versions of the packages that decide bytes count too. The folder is this process' own until
+    `clear_scratch`, or its end, however it ends; who wants it meanwhile waits.
     """
     root = Path(os.environ.get("DVC_ROOT", "."))
-    key = hashlib.sha256(json.dumps([store.SCHEMA, environment.everything(), *inputs], sort_keys=True,
-                                    default=str).encode()).hexdigest()[:16]
+    decides = [store.SCHEMA, environment.everything(), graph.code(stage.split("@")[0], model), *inputs]
+    key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder = root / ".scratch" / stage / key
     if folder not in _locks:
         lock = _lock(folder)
@@ -62,23 +63,6 @@ def _lock(folder: Path, wait: bool = False) -> FileLock | None:
     except Timeout:
         return None
     return lock
-
-
-def digest(*paths: str | Path) -> str:
-    """SHA-256 over the contents of files and, for folders, over the contents of all files below in sorted order."""
-    total = hashlib.sha256()
-    for path in map(Path, paths):
-        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-            total.update((file.relative_to(path).as_posix() if path.is_dir() else file.name).encode())
-            with open(file, "rb") as handle:
-                total.update(hashlib.file_digest(handle, "sha256").digest())
-    return total.hexdigest()
-
-
-def code(*packages: str) -> str:
-    """SHA-256 of the source of packages (`mer.training`) and all below them, so that after an edit a restart is new."""
-    root = Path(__file__).parents[2]
-    return digest(*(path for package in packages for path in sorted(root.joinpath(*package.split(".")).rglob("*.py"))))
 
 
 def clear_scratch(stage: str, keep: Path | None = None) -> None:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mer.base import environment, parallel, store
+from mer.base import environment, graph, parallel, store
 from mer.base.errors import main
 from mer.datasets import clips as clip_table
 from mer.datasets.clips import Clip
@@ -31,17 +31,18 @@ def command(stage: str, source: str, about: str, run: Callable[[str, object, lis
 
 
 def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[tuple[str, object]],
-          settings, inputs: Iterable[object]) -> dict[str, Record]:
+          p, *inputs: object) -> dict[str, Record]:
     """Map `fn` over (clip id, item) on all cores: {clip id: record}; finished clips survive an interrupted run.
 
     Args:
-        settings: the `parallel` section of the parameters.
-        inputs: plain values that decide the records; with this package's code they name the scratch folder.
+        p: the parameters, with the stage's sections and `parallel`.
+        inputs: plain values that decide the records beside what dvc.yaml declares of the stage, for a restart.
     """
     items = list(items)
-    scratch = parallel.scratch_dir(f"{stage}@{dataset}", parallel.code("mer.labels"), *inputs)
+    scratch = parallel.scratch_dir(f"{stage}@{dataset}", graph.inputs(stage, p, item=dataset), *inputs)
     parallel.clear_scratch(f"{stage}@{dataset}", keep=scratch)
-    records = parallel.work(fn, items, desc=f"{stage} {dataset}", workers=settings.workers, backend=settings.backend,
+    records = parallel.work(fn, items, desc=f"{stage} {dataset}", workers=p.parallel.workers,
+                            backend=p.parallel.backend,
                             scratch=scratch)
     return dict(zip((name for name, _ in items), records, strict=True))
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mer import params
-from mer.base import knobs, store
+from mer.base import graph, knobs, store
 from mer.base.errors import MerError
 from mer.evaluation import predictions
 
@@ -148,12 +148,11 @@ def describe(run: Run, networks: tuple[Network, ...], commit: str, files: list[P
     Args:
         files: one weight file a network; metrics: what reports/metrics.json says of the run.
     """
-    from mer.base import parallel
 
     vae = Path(run.params.ma2mi.sd_vae)
     p = replace(run.params, landmarks=replace(run.params.landmarks, model_path=None),
                 ma2mi=replace(run.params.ma2mi, sd_vae=vae.name if vae.is_absolute() else vae.as_posix()))
-    rows = [asdict(n) | {"file": file.name, "sha256": parallel.digest(file)}
+    rows = [asdict(n) | {"file": file.name, "sha256": graph.digest(file)}
             for n, file in zip(networks, files, strict=True)]
     return {"format": FORMAT, "commit": commit, "run": run.about, "networks": rows, "metrics": metrics,
             "params": asdict(p)}

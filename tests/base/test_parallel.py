@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from mer.base import parallel
+from mer.base import graph, parallel
 from mer.base.errors import MerError
 
 
@@ -72,8 +72,8 @@ def test_another_run_waits_for_the_folder_and_does_not_clear_it(monkeypatch, tmp
 
 def test_a_digest_changes_with_content_and_names(tmp_path):
     (tmp_path / "a").write_text("x")
-    first = parallel.digest(tmp_path)
+    first = graph.digest(tmp_path)
     (tmp_path / "a").write_text("y")
-    second = parallel.digest(tmp_path)
+    second = graph.digest(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
-    assert len({first, second, parallel.digest(tmp_path)}) == 3
+    assert len({first, second, graph.digest(tmp_path)}) == 3

@@ -88,7 +88,7 @@ def make(cfg: Settings, folders: tuple[Path, Path], *, workers: int = 0, backend
         MerError: an unknown class word in `cfg.classes`.
     """
     plans = releases(cfg)
-    scratch = parallel.scratch_dir("synthesize", parallel.code("mer.datasets.synthetic"), *map(asdict, plans))
+    scratch = parallel.scratch_dir("synthesize", *map(asdict, plans))
     parallel.clear_scratch("synthesize", keep=scratch)
     for left_over in scratch.glob("*/*/.*.tmp"):
         shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
