@@ -43,7 +43,8 @@ def run() -> None:
         counts = latents.encode(model.to(device), DATA, name, OUT, crop=p.pretrain.crop, size=cfg.size)
         summary |= {key: summary[key] + count for key, count in counts.items()}
     store.write_json(OUT / "summary.json", {"autoencoder": named, **summary, "datasets": encoded,
-                                          "made_with": environment.made_with("latents", "", *before)})
+                                          "made_with": environment.made_with("latents", "", *before,
+                                                                         processor=engine.processor(device))})
     print(f"latents: {summary['frames']} frames of {summary['clips']} clips of {', '.join(encoded)}, upright and "
           f"mirrored, by {named['kind']} (SHA-256 {named['sha256'][:12]})")
     parallel.clear_scratch("latents")

@@ -44,7 +44,7 @@ def run() -> None:
         # without the examples, which show faces: they are drawn, below, and no checkpoint needs them
         shutil.copytree(folder, OUT / str(seed), dirs_exist_ok=True, ignore=shutil.ignore_patterns("examples.h5"))
     numbers = {"steps": p.pretrain.steps, **pretrain.summarise(made)}
-    told = environment.made_with("pretrain", "", *before)
+    told = environment.made_with("pretrain", "", *before, processor=engine.processor(device))
     store.write_json(OUT / "summary.json", {**summary, "classes": list(classes), "clips": len(clips),
                                             "numbers": numbers, "made_with": told})
     pretraining_plots.draw(list(made.values()), PLOTS, is_synthetic(p.pretrain.sources), p.model)

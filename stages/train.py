@@ -48,7 +48,7 @@ def run() -> None:
         "pretrained_on": list(p.pretrain.sources) if before else [],
         "crop": p.train.crop, "shuffle_labels": p.shuffle_labels,
         "without_apex": sum(e.clip.apex is None for e in clips),
-        "made_with": environment.made_with("train", "", *earlier)})
+        "made_with": environment.made_with("train", "", *earlier, processor=engine.processor(device))})
     parallel.clear_scratch("train")
 
 

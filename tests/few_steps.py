@@ -2,8 +2,8 @@
 
     python tests/few_steps.py mol fdp ma2mi conv_ae ma2mi_pretrain --steps 2 --batch 2
 
-A program of its own, because what caps the instruction set is read when torch is imported: tests/test_portable.py runs
-it under other limits, tests/bench/processors.py under other processors. The clips are whole numbers from a generator of
+A program of its own, because what caps the instruction set is read when torch is imported:
+tests/base/test_portable.py runs it under other limits, tests/bench/processors.py under other processors. The clips are whole numbers from a generator of
 whole numbers, so that they are the same everywhere; widths, crops and losses are those of the demo.
 """
 
@@ -23,15 +23,19 @@ import mer  # noqa: E402, F401, I001  # before torch: it caps what torch reads a
 import torch  # noqa: E402
 
 from mer import params  # noqa: E402
-from mer.models.autoencoder import ConvAe  # noqa: E402
-from mer.training import autoencoder_training, engine, latents, ma2mi_task, tasks  # noqa: E402
+from mer.base.knobs import read_yaml  # noqa: E402
+from mer.models.ma2mi import autoencoder_training, pairs  # noqa: E402
+from mer.models.ma2mi import task as ma2mi_task  # noqa: E402
+from mer.models.ma2mi.autoencoder import ConvAe  # noqa: E402
+from mer.training import engine  # noqa: E402
+from mer.training import task as tasks  # noqa: E402
 from mer.training.batches import Clips  # noqa: E402
 
 N, SIDE, CLASSES = 6, 144, 3
 
 
 def knobs(model: str) -> params.Params:
-    raw = params.read_yaml(ROOT / "params.yaml")
+    raw = read_yaml(ROOT / "params.yaml")
     return params.resolve({**raw, "model": model})
 
 
@@ -50,13 +54,13 @@ def clips(p: params.Params) -> Clips:
                  pair if p.model == "mol" else None, torch.arange(N) % CLASSES)
 
 
-def pairs(p: params.Params) -> latents.Pairs:
+def latents(p: params.Params) -> pairs.Pairs:
     """N clips of 8 frames each and latents in eighths."""
     side = p.pretrain.crop
     frames = whole(256, N * 8, side, side).to(torch.uint8)
     mean = ((whole(32, 2, N * 8, 4, side // 8, side // 8) - 16) / 8).half()
     start = torch.arange(N) * 8
-    return latents.Pairs((None,) * N, frames, start, torch.full((N,), 8), torch.tensor([[0, 4]] * N), mean, None,
+    return pairs.Pairs((None,) * N, frames, start, torch.full((N,), 8), torch.tensor([[0, 4]] * N), mean, None,
                          torch.arange(N) % CLASSES)
 
 
@@ -73,13 +77,13 @@ def trained(name: str, steps: int, batch: int) -> dict[str, str]:
     torch.manual_seed(0)
     rows = torch.arange(N)
     section = p.train if name == p.model else p.pretrain
-    budget = dataclasses.replace(tasks.budget(p, section), steps=steps, batch=batch, eval_every=0)
+    budget = dataclasses.replace(engine.budget(p, section), steps=steps, batch=batch, eval_every=0)
     if name == "conv_ae":
         side = p.pretrain.crop
         task, model = autoencoder_training.ConvAeTask(p.ma2mi.size), ConvAe(p.ma2mi.conv_ae_width)
         data = autoencoder_training.Frames(whole(256, N, side, side).to(torch.uint8))
     elif name == "ma2mi_pretrain":
-        task, data = ma2mi_task.Reconstruction(p), pairs(p)
+        task, data = ma2mi_task.Reconstruction(p), latents(p)
         model = task.build(CLASSES)
     else:
         task, data = tasks.task(p), clips(p)
@@ -92,7 +96,7 @@ def trained(name: str, steps: int, batch: int) -> dict[str, str]:
               "weights": sha256(model.state_dict())}
     if name == "conv_ae":
         frames = data.frames.numpy()
-        made = latents.encode_clip(model.eval(), frames, crop=p.pretrain.crop, size=p.ma2mi.size)
+        made = pairs.encode_clip(model.eval(), frames, crop=p.pretrain.crop, size=p.ma2mi.size)
         found["latents"] = hashlib.sha256(made["mean"].tobytes() + made["logvar"].tobytes()).hexdigest()[:12]
     else:
         said = list(engine.predict(model, task, data, rows[:2], crop=budget.crop))

@@ -16,6 +16,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
@@ -33,6 +34,11 @@ RUN = ("python -m mer.", "dvc metrics diff", "dvc plots diff", "dvc dag", "dvc f
 NOT_RUN = {
     "pip install -e .": ".ci/run does, in a fresh environment",
     "pip install -e .[test]": ".ci/run does",
+    "pip install --no-deps --require-hashes -r requirements.lock": ".ci/run does",
+    "pip install torch==2.13.0": "the CUDA build, gigabytes",
+    "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cu126": "the CUDA build, gigabytes",
+    "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu": "an index that CI does not reach",
+    "python -m stages.code": "writes dvc.yaml; test_graph compares it",
     "pytest": "this is it",
     "dvc repro": "pipeline.finished does",
     "dvc exp run": "named only; test_experiments does with -S, `-S lambda_f=0` as the README has it",
@@ -188,7 +194,10 @@ def test_its_program_knows_all_its_options(command):
             assert re.search(rf"(?<![\w-]){option}(?![\w-])", usage), option
     elif program == "pip":
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-        assert words[:2] == ["install", "-e"] and set(re.findall(r"\[(.*)]", words[2])) <= set(extras)
+        assert words[0] == "install" and set(re.findall(r"\[(.*)]", words[-1])) <= set(extras)
+        pins = [f"torch=={version('torch').partition('+')[0]}"] if "torch" in words[1] else []
+        assert words[1] in ("-e", "--no-deps", *pins) and all(
+            (ROOT / name).is_file() for option, name in zip(words, words[1:], strict=False) if option == "-r")
     else:
         assert shutil.which(program) or program == "pytest"
 

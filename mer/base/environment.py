@@ -51,15 +51,17 @@ def everything() -> Versions:
     return {package: installed(package) for package in MODULES}
 
 
-def made_with(stage: str, dataset: str = "", *before: Mapping) -> MadeWith:
+def made_with(stage: str, dataset: str = "", *before: Mapping, processor: str = "") -> MadeWith:
     """What `made_with` of a new product says: this stage's versions, and those in the summaries `before` it.
 
     before: contents of the summary.json files of the stores that the stage has read.
+    processor: what else decides a network's bytes (`engine.processor`).
     """
     told: MadeWith = {}
     for summary in before:
         told |= summary.get("made_with", {})
-    return told | {f"{stage}@{dataset}" if dataset else stage: versions(stage)}
+    return told | {f"{stage}@{dataset}" if dataset else stage: versions(stage) | (
+        {"processor": processor} if processor else {})}
 
 
 def differing(recorded: MadeWith) -> dict[str, tuple[str, str, str]]:

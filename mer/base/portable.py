@@ -8,6 +8,7 @@ tests/bench/processors.py.
 """
 
 import os
+import platform
 import re
 from pathlib import Path
 
@@ -38,25 +39,41 @@ def cap(path: str | Path = "params.yaml") -> None:
 
 
 def wanted(path: str | Path = "params.yaml") -> bool:
-    """`train.portable` of a params.yaml, false where there is none; read as text, for PyYAML may not be installed.
-
-    mer.params checks the value whenever a stage starts.
-    """
+    """`train.portable` of a params.yaml, or its profile's; false where there is none. mer.params checks the value."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        import yaml  # not on a bare GPU machine
+
+        told = yaml.load(Path(path).read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        value = told["train"]["portable"]
+        if value is None:
+            value = told["profiles"][told["model"]][told["profile"]]["train"]["portable"]
+        return value is True
+    except (ImportError, OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
         return False
-    section = re.search(r"^train:(.*(?:\n(?:[ \t].*)?)*)", re.sub(r"#.*", "", text), re.MULTILINE)
-    value = section and re.search(r"[\s{,]portable:\s*(\w+)", section[1])
-    return bool(value) and value[1].lower() == "true"
+
+
+def told() -> str:
+    """What of this processor decides a network's bytes: the cap where it acts, else the processor's own name."""
+    capped = all(os.environ.get(name) == value for name, value in TORCH_CAPS.items())
+    if capped and platform.machine().lower() in ("x86_64", "amd64") and {"avx2", "fma"} <= _flags():
+        return f"{platform.system()} x86-64 up to AVX2"
+    return processor()
+
+
+def _flags() -> set[str]:
+    """The processor's features; where they cannot be read (not on Linux) those of the cap are taken to be there."""
+    found = re.search(r"^flags\s*: (.*)", _cpuinfo(), re.MULTILINE)
+    return set(found[1].split()) if found else {"avx2", "fma"}
+
+
+def _cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def processor() -> str:
-    """The processor's own name, as in `AMD EPYC 9B45`, for records beside the packages' versions."""
-    import platform
-
-    try:
-        names = re.findall(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        names = []
+    """The processor's own name, as in `AMD EPYC 9B45`."""
+    names = re.findall(r"^model name\s*: (.*)", _cpuinfo(), re.MULTILINE)
     return names[0] if names else platform.processor() or platform.machine()

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mer.base import portable
 from mer.base.errors import MerError
 from mer.training import checkpoint
 from mer.training.batches import Clips
@@ -60,6 +61,11 @@ def pick_device(wanted: str) -> str:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise MerError("params.yaml: train.device = 'cuda', but torch sees no GPU here; expected auto or cpu")
     return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+
+
+def processor(device: str) -> str:
+    """What decides a network's bytes beside the packages' versions: the GPU, or what of the CPU the caps leave."""
+    return torch.cuda.get_device_name() if device == "cuda" else portable.told()
 
 
 def derive(*words: int | str) -> int:

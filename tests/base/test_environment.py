@@ -7,15 +7,15 @@ import pytest
 
 from mer import doctor
 from mer.base import environment, parallel, store
+from mer.base.graph import PAGES, closure
 from mer.labels import records
-from stages.code import PAGES, closure
 
 ROOT = Path(__file__).parents[2]
 NAMES = {module: package for package, module in environment.MODULES.items()}
 NOT_IMPORTED = {"face_recognition_models", "pillow"}  # located as a folder; used by matplotlib
 DECIDES_NOTHING = {  # imported beside what a stage needs of a module
-    "index": {"opencv-contrib-python", "h5py"}, "quality": {"dlib-bin"}, "evaluate": {"dlib-bin"},
-    "report": {"torch", "matplotlib", "h5py"}}
+    "index": {"opencv-contrib-python", "h5py"}, "quality": {"dlib-bin"}, "pretrain": {"opencv-contrib-python"},
+    "report": {"torch", "h5py"}}
 
 
 def imports(path: Path) -> set[str]:

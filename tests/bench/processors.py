@@ -1,4 +1,4 @@
-"""The bytes of a few training steps on this processor and on emulated ones, with the caps of mer/portable.py.
+"""The bytes of a few training steps on this processor and on emulated ones, with the caps of mer/base/portable.py.
 
     python tests/bench/processors.py                                   # minutes: an emulated step is 30-60 times slower
     python tests/bench/processors.py --cpus Haswell EPYC --names fdp
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from mer import portable  # noqa: E402
+from mer.base import portable  # noqa: E402
 
 NAMES = ("mol", "fdp", "conv_ae", "ma2mi", "ma2mi_pretrain")
 CPUS = ("Haswell", "EPYC")  # any of `qemu-x86_64 -cpu help` with AVX2; qemu emulates nothing wider

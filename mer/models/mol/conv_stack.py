@@ -38,8 +38,8 @@ class ConvStack(nn.Module):
         one, two, three, four = self.convs
         weight = F.conv_transpose2d(two.weight, one.weight, stride=one.stride)
         bias = two.bias + two.weight.sum((2, 3)) @ one.bias
-        # 8x8 stride 4 on one channel = 2x2 stride 1 on the 16 pixels of each 4x4 block; under the caps of
-        # mer/portable.py a convolution of one channel is slow: with it a step of the demo took 16 % longer
+        # 8x8 stride 4 on one channel = 2x2 stride 1 on the 16 pixels of each 4x4 block: a convolution of one channel is
+        # slow under the caps of mer/base/portable.py
         frames = F.conv2d(F.pixel_unshuffle(frames, 4), F.pixel_unshuffle(weight, 4), bias)
         mix = four.weight.flatten(1)
         weight = (mix @ three.weight.flatten(1)).view(-1, *three.weight.shape[1:])
