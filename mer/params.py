@@ -11,7 +11,9 @@ from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.base.knobs import build, fill, knob, nearest, read_yaml
+from mer.base.knobs import Parallel, build, fill, knob, nearest, read_yaml
+from mer.datasets.sections import Index, Synthetic
+from mer.labels.sections import Align, Dynamic, Flow, Landmarks, Sampling
 
 
 def _configs() -> dict[str, types.ModuleType]:
@@ -22,77 +24,6 @@ def _configs() -> dict[str, types.ModuleType]:
 
 
 CONFIGS = _configs()
-
-
-@dataclass(frozen=True)
-class Parallel:
-    workers: int = knob(0, 4096)
-    backend: str = knob(choices=("loky", "dask"))
-
-
-@dataclass(frozen=True)
-class Synthetic:
-    seed: int = knob(0, 2**31)
-    width: int = knob(160, 1920)
-    height: int = knob(200, 1920)
-    jpeg_quality: int = knob(50, 100)
-    distractors: float = knob(0, 5)
-    head_motion: float = knob(0, 10)
-    noise: float = knob(0, 30)
-    au_jitter: float = knob(0, 3)
-    subjects: int = knob(2, 999)
-    classes: tuple[str, ...] = knob(choices=("happiness", "disgust", "surprise", "repression", "sadness"), empty=False)
-    clips_per_class: int = knob(1, 999)
-    frames: int = knob(3, 999)
-    fps: float = knob(1, 10000)
-    amplitude: float = knob(0, 5)
-    macro_subjects: int = knob(0, 999)
-    macro_clips_per_class: int = knob(1, 999)
-    macro_frames: int = knob(3, 999)
-    macro_fps: float = knob(1, 10000)
-    macro_amplitude: float = knob(0, 5)
-
-
-@dataclass(frozen=True)
-class Index:
-    accept_counts: bool
-    images: str = knob(choices=("raw", "cropped"))
-    casme2: str = knob(choices=("auto", "2014", "2019"))
-    smic: str = knob(choices=("hs", "vis", "nir", "hs_long", "vis_long", "nir_long"))
-    casme3: str = knob(choices=("auto", "a_v1", "a_v2", "c"))
-    affwild2: str = knob(choices=("auto", "7", "8"))
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    model_path: str | None
-    upsample_retry: int = knob(0, 3)
-
-
-@dataclass(frozen=True)
-class Align:
-    size: int = knob(32, 512)
-    enlarge: float = knob(1, 6)
-    border: int = knob(0, 255)
-    per_frame: bool = knob()
-
-
-@dataclass(frozen=True)
-class Sampling:
-    t: int = knob(2, 64)
-    span: str = knob(choices=("clip", "onset_offset", "onset_apex"))
-    sets: int = knob(1, 64)
-    seed: int = knob(0, 2**31)
-
-
-@dataclass(frozen=True)
-class Flow:
-    pairs: int = knob(1, 64)
-
-
-@dataclass(frozen=True)
-class Dynamic:
-    coeffs: str = knob(choices=("exact", "simple"))
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from mer import params
-from mer.datasets.releases import raw_root
+from mer.datasets.clips import raw_root
 from mer.labels import align, records
 from mer.labels.run import command, done, label, raw_state
+from mer.labels.sections import Align
 
 
 def run(dataset, p, clips, before) -> None:
@@ -32,4 +32,4 @@ def run(dataset, p, clips, before) -> None:
 
 
 if __name__ == "__main__":
-    command("align", "landmarks", __doc__, run, params.load)
+    command("align", "landmarks", __doc__, run, align=Align)

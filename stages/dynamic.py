@@ -3,19 +3,21 @@
 import functools
 from dataclasses import asdict
 
-from mer import params
+from mer.base import store
 from mer.labels import dynamic_image, records
 from mer.labels.run import command, done, label
+from mer.labels.sections import Dynamic, Sampling
 
 
 def run(dataset, p, clips, before) -> None:
     out, source = f"data/dynamic/{dataset}", f"data/aligned/{dataset}"
     settings = {**asdict(p.sampling), "coeffs": p.dynamic.coeffs}
     attrs = {"units": "dynamic: 0 to 1; index: positions into the aligned frames", **settings}
-    if "dynamic" not in params.of_model(p, "labels"):
+    asked = store.read_json("data/check/labels.json")
+    if "dynamic" not in asked["labels"]:
         records.write(out, "dynamic", clips, {}, attrs=attrs, summary={"dataset": dataset, "used": False},
                       before=before)
-        print(f"dynamic {dataset}: model {p.model} uses no dynamic images, an empty store is written")
+        print(f"dynamic {dataset}: model {asked['model']} uses no dynamic images, an empty store is written")
         return
     aligned, _ = records.read(source, clips, ["frames", "numbers", "annotation"])
     items = [(clip_id, (clip_id, record)) for clip_id, record in aligned.items()]
@@ -27,4 +29,4 @@ def run(dataset, p, clips, before) -> None:
 
 
 if __name__ == "__main__":
-    command("dynamic", "aligned", __doc__, run, params.load)
+    command("dynamic", "aligned", __doc__, run, sampling=Sampling, dynamic=Dynamic)

@@ -5,18 +5,20 @@ from dataclasses import asdict
 
 import numpy as np
 
-from mer import params
+from mer.base import store
 from mer.labels import flow, records
 from mer.labels.run import command, done, label
+from mer.labels.sections import Flow, Sampling
 
 
 def run(dataset, p, clips, before) -> None:
     out, source = f"data/flow/{dataset}", f"data/aligned/{dataset}"
     settings = {**asdict(p.sampling), "pairs": p.flow.pairs}
     attrs = {"units": "flow: crop pixels, u right, v down; index: positions into the aligned frames", **settings}
-    if "flow" not in params.of_model(p, "labels"):
+    asked = store.read_json("data/check/labels.json")
+    if "flow" not in asked["labels"]:
         records.write(out, "flow", clips, {}, attrs=attrs, summary={"dataset": dataset, "used": False}, before=before)
-        print(f"flow {dataset}: model {p.model} has no flow task, an empty store is written")
+        print(f"flow {dataset}: model {asked['model']} has no flow task, an empty store is written")
         return
     aligned, _ = records.read(source, clips, ["frames", "numbers", "annotation"])
     items = [(clip_id, (clip_id, record)) for clip_id, record in aligned.items()]
@@ -34,4 +36,4 @@ def run(dataset, p, clips, before) -> None:
 
 
 if __name__ == "__main__":
-    command("flow", "aligned", __doc__, run, params.load)
+    command("flow", "aligned", __doc__, run, sampling=Sampling, flow=Flow)

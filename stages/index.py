@@ -3,30 +3,30 @@
 import argparse
 from pathlib import Path
 
-from mer import params
-from mer.base import environment, graph
+from mer.base import environment, graph, knobs
 from mer.base.errors import main
 from mer.base.store import write_json
 from mer.datasets import releases
-from mer.datasets.clips import write_clips
+from mer.datasets.clips import raw_root, write_clips
 from mer.datasets.index import build_index
+from mer.datasets.sections import Index
 
 
 def run() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.index", description=__doc__)
     parser.add_argument("dataset", help="one of params.yaml's datasets or pretrain.sources")
     dataset = parser.parse_args().dataset
-    index = params.load().index
+    index = knobs.sections(index=Index).index
     has_variants = dataset in releases.NAMES and releases.NAMES[dataset].variants
     releases.reader(dataset)  # an unknown name is told before its missing folder is
-    before = environment.read(releases.raw_root(dataset) / "truth")
+    before = environment.read(raw_root(dataset) / "truth")
     environment.tell("index", before or environment.read(environment.RECORD))
     clips, summary = build_index(
-        dataset, releases.raw_root(dataset), accept_counts=index.accept_counts, images=index.images,
+        dataset, raw_root(dataset), accept_counts=index.accept_counts, images=index.images,
         variant=getattr(index, dataset) if has_variants else None)
     # the landmark stage depends on the index alone: a changed frame changes this number, and so runs it again
     folders = sorted({clip.frames_dir for clip in clips})
-    summary["frames_sha256"] = graph.digest(*(releases.raw_root(dataset) / folder for folder in folders))
+    summary["frames_sha256"] = graph.digest(*(raw_root(dataset) / folder for folder in folders))
     summary["made_with"] = environment.made_with("index", dataset, *before)
     out = Path("data/index") / dataset
     write_clips(out / "clips.csv", clips)

@@ -2,10 +2,10 @@
 
 import functools
 
-from mer import params
-from mer.datasets.releases import raw_root
+from mer.datasets.clips import raw_root
 from mer.labels import faces, records
 from mer.labels.run import command, done, label, raw_state
+from mer.labels.sections import Landmarks
 
 
 def run(dataset, p, clips, before) -> None:
@@ -27,4 +27,4 @@ def run(dataset, p, clips, before) -> None:
 
 
 if __name__ == "__main__":
-    command("landmarks", "index", __doc__, run, params.load)
+    command("landmarks", "index", __doc__, run, landmarks=Landmarks)

@@ -7,8 +7,7 @@ from mer import params
 from mer.base import environment, parallel, store
 from mer.base.errors import main
 from mer.datasets.class_sets import class_index, label_set
-from mer.datasets.clips import read_clips
-from mer.datasets.releases import raw_root
+from mer.datasets.clips import raw_root, read_clips
 from mer.labels import quality, records
 from mer.labels.truth import read_truth
 from mer.reporting import quality_plots

@@ -6,17 +6,17 @@ Their contact sheets go to reports/plots/synthetic.
 import argparse
 from pathlib import Path
 
-from mer import params
-from mer.base import environment
+from mer.base import environment, knobs
 from mer.base.errors import main
-from mer.datasets.releases import raw_root
+from mer.datasets.clips import raw_root
+from mer.datasets.sections import Synthetic
 from mer.datasets.synthetic import release
 from mer.reporting import contact_sheet
 
 
 def run() -> None:
     argparse.ArgumentParser(prog="python -m stages.synthesize", description=__doc__).parse_args()
-    p = params.load()
+    p = knobs.sections(synthetic=Synthetic, parallel=knobs.Parallel)
     environment.tell("synthesize", environment.read(environment.RECORD))
     roots = {"micro": raw_root("synthetic"), "macro": raw_root("synthetic_macro")}
     release.make(p.synthetic, (roots["micro"], roots["macro"]), workers=p.parallel.workers, backend=p.parallel.backend)

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+import yaml
 from pipeline import commit, dvc, finished, run
 
 pytestmark = pytest.mark.slow
@@ -49,7 +50,7 @@ def test_a_second_repro_runs_nothing(project):
 def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
     before = json.loads((project / "reports/metrics.json").read_text())
     off = variant(project, "lambda_f=0")
-    assert off.code == 0 and off.ran == TRAINING, off.tail()
+    assert off.code == 0 and off.ran == ["check", *TRAINING], off.tail()
     diff = changed_metrics(project)
     assert diff["epe"]["old"] == before["epe"] != diff["epe"]["new"]
     back = variant(project, "lambda_f=null")
@@ -72,11 +73,54 @@ def test_another_model_runs_on_the_same_faces_and_its_knobs_run_again_only_what_
     assert summary["autoencoder"]["kind"] == "conv_ae" and summary["clips"] == 14
     commit(project, "MA2MI")
     pixels = variant(project, "ma2mi.autoencoder=none")
-    assert pixels.code == 0 and pixels.ran == ["latents", *TRAINING], pixels.tail()
+    assert pixels.code == 0 and pixels.ran == ["check", "latents", *TRAINING], pixels.tail()
     assert json.loads((project / "data/latents/summary.json").read_text())["autoencoder"] is None
     missing = variant(project, "ma2mi.autoencoder=sd_vae")
-    assert missing.code != 0 and missing.ran == ["latents"], missing.tail()
+    assert missing.code != 0 and missing.ran == ["check", "latents"], missing.tail()
     assert "error: ma2mi.sd_vae: data/sd_vae has no " in missing.err and "put config.json" in missing.err
+
+
+def edit(path, before, after):
+    text = path.read_text(encoding="utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after, 1), encoding="utf-8")
+
+
+def add_a_model(root):
+    """A folder and a block in params.yaml, as a new model brings them."""
+    shutil.copytree(root / "mer/models/mol", root / "mer/models/twin", ignore=shutil.ignore_patterns("__pycache__"))
+    values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    values["twin"] = values["mol"]
+    values["profiles"]["twin"] = {"paper": {"twin": values["profiles"]["mol"]["demo"]["mol"]}}
+    (root / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+def add_a_release(root):
+    shutil.copy(root / "mer/datasets/readers/plain.py", root / "mer/datasets/readers/fresh.py")
+    edit(root / "mer/datasets/releases.py", '    "samm": ', '    "fresh": Release("fresh"),\n    "samm": ')
+
+
+PAIR = "    pair:\n      classes: [happiness, disgust]\n      source: nobody\n"
+EDITS = {
+    "a comment in a model's config": lambda root: edit(root / "mer/models/fdp/config.py", "\n\n\n", "\n\n# word\n\n"),
+    "a new model": add_a_model,
+    "a new release's reader": add_a_release,
+    "a new label set": lambda root: edit(root / "mer/datasets/classes.yaml", "    '5':\n", f"{PAIR}    '5':\n"),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_no_label_is_made_again_for_what_it_does_not_read(refusing, what):
+    EDITS[what](refusing)
+    try:
+        changed = json.loads(dvc(refusing, "status", "--json").out)
+    finally:
+        run(refusing, "git", "checkout", "--quiet", ".")
+        run(refusing, "git", "clean", "--force", "--quiet", "-d", "mer")
+    names = {name.split("@")[0] for name in changed}
+    assert "check" in names  # it was seen
+    assert names & {"synthesize", "landmarks", "landmarks-macro", "align", "align-macro", "flow", "flow-macro",
+                    "dynamic", "dynamic-macro"} == set(), changed
 
 
 def test_fdp_runs_on_the_same_faces(project):
@@ -91,14 +135,14 @@ def test_fdp_runs_on_the_same_faces(project):
 
 def test_a_small_learning_rate_is_a_number(project):
     done = dvc(project, "exp", "run", "-S", "lr=1e-5", "pretrain")
-    assert done.code == 0 and done.ran == ["pretrain"], done.tail()
+    assert done.code == 0 and done.ran == ["check", "pretrain"], done.tail()
 
 
 @pytest.mark.parametrize("setting, stage, message", [
-    ("lambda_f=abc", "pretrain", "error: params.yaml: lambda_f = 'abc'; expected a number from 0 to 1e+06"),
-    ("classes=9", "quality", "error: classes: dataset synthetic has no label set '9'; it has 3, 5"),
+    ("lambda_f=abc", "check", "error: params.yaml: lambda_f = 'abc'; expected a number from 0 to 1e+06"),
+    ("classes=9", "check", "error: classes: dataset synthetic has no label set '9'; it has 3, 5"),
     ("classes=5", "train", "error: data/index: class repression of set 5 has no clip in synthetic; choose another set"),
-    ("datasets=[]", "quality", "error: params.yaml: datasets = []; expected a list without repetition"),
+    ("datasets=[]", "check", "error: params.yaml: datasets = []; expected a list without repetition"),
 ])
 def test_a_value_that_makes_no_sense_is_refused_in_one_line(refusing, setting, stage, message):
     done = variant(refusing, setting)

@@ -24,7 +24,7 @@ def changed(tmp_path, **values) -> Path:
             section = section[parent]
         section[last] = value
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(tree))
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
     return path
 
 
@@ -105,14 +105,36 @@ def test_a_missing_key_and_a_doubled_key_are_told(tmp_path):
         params.load(path)
 
 
-@pytest.mark.parametrize("stage", ["synthesize", "index", "landmarks", "align", "flow", "dynamic", "quality",
-                                   "pretrain", "train", "evaluate", "report"])
+@pytest.mark.parametrize("stage", ["check", "quality", "latents", "pretrain", "train", "evaluate", "report"])
 def test_every_stage_refuses_bad_parameters_with_one_line_and_exit_code_2(tmp_path, stage):
     changed(tmp_path, lambda_f="abc")
-    command = [sys.executable, "-m", f"stages.{stage}"]
-    if stage in ("index", "landmarks", "align", "flow", "dynamic"):
-        command.append("synthetic")
-    run = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True,
-                         text=True, check=False)
+    run = command(tmp_path, stage)
     assert run.returncode == 2, run.stderr
     assert run.stderr.strip() == "error: params.yaml: lambda_f = 'abc'; expected a number from 0 to 1e+06"
+
+
+@pytest.mark.parametrize(("stage", "values", "message"), [
+    ("synthesize", {"synthetic__fps": 0}, "synthetic.fps = 0; expected a number from 1 to 10000"),
+    ("index", {"index__images": "row"}, "index.images = 'row'; expected one of raw, cropped; did you mean `raw`?"),
+    ("landmarks", {"landmarks__upsample_retry": 9},
+     "landmarks.upsample_retry = 9; expected a whole number from 0 to 3"),
+    ("align", {"align__size": 31}, "align.size = 31; expected a whole number from 32 to 512"),
+    ("align", {"parallel__workers": "many"}, "parallel.workers = 'many'; expected a whole number from 0 to 4096"),
+    ("align", {"profiles__mol__demo__align": {"size": 31}}, "align.size = 31; expected a whole number from 32 to 512"),
+    ("align", {"profile": "papers"},
+     "profile = 'papers'; expected one of demo, paper, released; did you mean `paper`?"),
+    ("flow", {"flow__pairs": 0}, "flow.pairs = 0; expected a whole number from 1 to 64"),
+    ("flow", {"model": "moll"}, "model = 'moll'; expected one of mol, fdp, ma2mi; did you mean `mol`?"),
+    ("dynamic", {"dynamic__coeffs": "axact"}, "dynamic.coeffs = 'axact'; expected one of exact, simple; did you mean "
+                                              "`exact`?")])
+def test_a_label_stage_refuses_what_it_reads_itself(tmp_path, stage, values, message):
+    """Of the rest it knows nothing: `check` goes before it."""
+    changed(tmp_path, **values)
+    run = command(tmp_path, stage, *(["synthetic"] if stage != "synthesize" else []))
+    assert run.returncode == 2, run.stderr
+    assert run.stderr.strip() == f"error: params.yaml: {message}"
+
+
+def command(folder, stage, *words):
+    return subprocess.run([sys.executable, "-m", f"stages.{stage}", *words], cwd=folder,
+                          env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ import difflib
 import re
 import types
 import typing
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mer.base.errors import MerError
@@ -17,6 +17,36 @@ from mer.base.errors import MerError
 def knob(low: float | None = None, high: float | None = None, choices: tuple | None = None, empty: bool = True):
     """A dataclass field with its allowed range, both ends included, or its choices; lists: of each item."""
     return field(metadata={"low": low, "high": high, "choices": choices, "empty": empty})
+
+
+@dataclass(frozen=True)
+class Parallel:
+    workers: int = knob(0, 4096)
+    backend: str = knob(choices=("loky", "dask"))
+
+
+def sections(path: str | Path = "params.yaml", **kinds: type) -> types.SimpleNamespace:
+    """These sections of params.yaml alone, by their dataclasses, nulls filled from the run's profile.
+
+    Raises:
+        MerError: one line that names the key, the value found and what was expected. The rest of the file is not looked
+            at: stages/check.py does.
+    """
+    raw = read_yaml(Path(path))
+    profiles, model, name = raw.get("profiles"), raw.get("model"), raw.get("profile")
+    block = profiles
+    for key, word in (("model", model), ("profile", name)):
+        if not isinstance(block, dict) or word not in block:
+            known = list(block) if isinstance(block, dict) else []
+            raise MerError(f"{path}: {key} = {word!r}; expected one of {', '.join(map(str, known))}"
+                           f"{nearest(str(word), known)}")
+        block = block[word]
+    own = {key: raw[key] for key in kinds if key in raw}
+    missing = next((key for key in kinds if key not in raw), None)
+    if missing:
+        raise MerError(f"{path}: key `{missing}` is missing; expected a section")
+    filled = fill(own, {key: value for key, value in block.items() if key in own}, f"profiles.{model}.{name}")
+    return types.SimpleNamespace(**{key: build(kind, filled[key], f"{key}.") for key, kind in kinds.items()})
 
 
 def read_yaml(path: Path) -> dict:

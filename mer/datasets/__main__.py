@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mer.base.errors import MerError, main
 from mer.datasets import releases
+from mer.datasets.clips import raw_root
 from mer.datasets.index import differing_sets, survey, table
 from mer.datasets.rules import Reading
 from mer.datasets.tree import CROWD
@@ -95,7 +96,7 @@ def advice(dataset: str, root: Path, options: dict, summary: dict, also: list[st
     if wrong:
         causes = "; ".join(summary["causes"]) or "none known"
         lines.append(f"counts differ from the published ones in set {', '.join(wrong)}; likely cause: {causes}")
-    place = releases.raw_root(dataset)
+    place = raw_root(dataset)
     there = place.exists() and place.resolve() == root.resolve()
     lines.append(f"{'' if there else f'put or link {root} at {place} and '}set in params.yaml:")
     classes = f"classes: '{sets[0] if sets else ''}'" + (f"    # or {', '.join(sets[1:])}" if sets[1:] else "")

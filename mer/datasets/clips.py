@@ -163,3 +163,8 @@ def dataset_of(subject: str) -> str:
     if not (dataset and slash and rest):
         raise MerError(f"subject {subject!r}; expected <dataset>/<subject>, so that subjects of two datasets differ")
     return dataset
+
+
+def raw_root(name: str, raw: str | Path = "data/raw") -> Path:
+    """The folder of a dataset's raw release, data/raw/<name>."""
+    return Path(raw) / name

@@ -38,11 +38,6 @@ NAMES = {
 }
 
 
-def raw_root(name: str, raw: str | Path = "data/raw") -> Path:
-    """The folder of a dataset's raw release, data/raw/<name>."""
-    return Path(raw) / name
-
-
 def check_name(name: str, raw: str | Path = "data/raw") -> None:
     """Raise MerError with the nearest known name when a dataset is neither known nor in plain layout under `raw`."""
     if name in NAMES or (SAFE_NAME.fullmatch(name) and (Path(raw) / name / "clips.csv").is_file()):

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mer.base import store
-from mer.datasets.clips import dataset_of
-from mer.datasets.releases import raw_root
+from mer.datasets.clips import dataset_of, raw_root
 from mer.evaluation import outputs, significance
 from mer.evaluation.predictions import Predictions
 from mer.labels import records

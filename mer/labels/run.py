@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mer.base import environment, graph, parallel, store
+from mer.base import environment, graph, knobs, parallel, store
 from mer.base.errors import main
 from mer.datasets import clips as clip_table
 from mer.datasets.clips import Clip
@@ -12,16 +12,17 @@ from mer.labels.records import Record
 
 
 def command(stage: str, source: str, about: str, run: Callable[[str, object, list[Clip], dict], None],
-            load: Callable[[], object]) -> None:
+            **kinds: type) -> None:
     """Run a stage as `python -m stages.<stage> <dataset>`: `run(dataset, parameters, clips, summary of `source`)`.
 
-    `load` reads the parameters.
+    `kinds`: the sections of params.yaml that it reads, by their dataclasses.
     """
     def body() -> None:
         parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=about)
         parser.add_argument("dataset", help="one of params.yaml's datasets or pretrain.sources")
         dataset = parser.parse_args().dataset
-        p = load()  # first, so that a wrong knob is told within the first second
+        # first, so that a wrong knob is told within the first second
+        p = knobs.sections(**kinds, parallel=knobs.Parallel)
         folder = Path("data") / source / dataset
         clips, before = clip_table.read_clips(folder / "clips.csv"), store.read_json(folder / "summary.json")
         environment.tell(stage, [before])

@@ -12,8 +12,8 @@ import torch
 from mer import params
 from mer.base import parallel
 from mer.base.errors import MerError
-from mer.datasets.clips import Clip, read_clips
-from mer.datasets.releases import is_synthetic, raw_root
+from mer.datasets.clips import Clip, raw_root, read_clips
+from mer.datasets.releases import is_synthetic
 from mer.evaluation.outputs import sampled
 from mer.evaluation.protocols import protocol
 from mer.labels import align, faces, flow, records, sampling

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 from raw_releases.plain import row, write_frames, write_plain, write_table
 
-from mer import params
+from mer.base import knobs
 from mer.base.errors import MerError
 from mer.datasets import class_sets as labels
 from mer.datasets import releases
-from mer.datasets.clips import read_clips
+from mer.datasets.clips import raw_root, read_clips
 from mer.datasets.index import build_index
 from stages import index as stage
 
@@ -103,16 +103,16 @@ def test_unknown_names_get_thenearest(tmp_path, mine):
 
 
 def test_raw_roots():
-    assert releases.raw_root("synthetic").as_posix() == "data/raw/synthetic"
-    assert releases.raw_root("synthetic_macro").as_posix() == "data/raw/synthetic_macro"
-    assert releases.raw_root("mine").as_posix() == "data/raw/mine"
+    assert raw_root("synthetic").as_posix() == "data/raw/synthetic"
+    assert raw_root("synthetic_macro").as_posix() == "data/raw/synthetic_macro"
+    assert raw_root("mine").as_posix() == "data/raw/mine"
 
 
 @pytest.fixture
 def run_stage(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     settings = SimpleNamespace(accept_counts=False, images="raw")
-    monkeypatch.setattr(params, "load", lambda: SimpleNamespace(index=settings))
+    monkeypatch.setattr(knobs, "sections", lambda **kinds: SimpleNamespace(index=settings))
 
     def run(dataset):
         monkeypatch.setattr(sys, "argv", ["index", dataset])

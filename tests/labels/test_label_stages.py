@@ -11,6 +11,7 @@ import pytest
 from labels.label_tools import clip_row, face_points, save_frames, shifted, texture
 
 import stages.align
+import stages.check
 import stages.dynamic
 import stages.flow
 import stages.landmarks
@@ -73,6 +74,7 @@ def run_all(clips, p):
 def run(stage, p, clips):
     """A stage as its command line runs it, on the summary of the store before it."""
     source = {"landmarks": "index", "align": "landmarks"}.get(stage, "aligned")
+    stages.check.write(p)
     getattr(stages, stage).run("own", p, clips, store.read_json(f"data/{source}/own/summary.json"))
 
 

@@ -1,0 +1,27 @@
+"""check: all of params.yaml, before anything is made -> data/check/.
+
+`passed` never changes: the first stages wait for it. labels.json names the model and the label stores that it reads.
+"""
+
+import argparse
+from pathlib import Path
+
+from mer import params
+from mer.base import store
+from mer.base.errors import main
+
+OUT = Path("data/check")
+
+
+def run() -> None:
+    argparse.ArgumentParser(prog="python -m stages.check", description=__doc__).parse_args()
+    write(params.load())
+
+
+def write(p: params.Params) -> None:
+    store.write_json(OUT / "labels.json", {"model": p.model, "labels": list(params.of_model(p, "labels"))})
+    store.write_text(OUT / "passed", "params.yaml makes sense\n")
+
+
+if __name__ == "__main__":
+    main(run)
