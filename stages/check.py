@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from mer import params
-from mer.base import store
+from mer.base import environment, store
 from mer.base.errors import main
 
 OUT = Path("data/check")
@@ -15,7 +15,9 @@ OUT = Path("data/check")
 
 def run() -> None:
     argparse.ArgumentParser(prog="python -m stages.check", description=__doc__).parse_args()
-    write(params.load())
+    p = params.load()
+    environment.tell("check", environment.read(environment.RECORD))
+    write(p)
 
 
 def write(p: params.Params) -> None:
