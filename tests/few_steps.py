@@ -4,8 +4,8 @@
 
 A program of its own, because what caps the instruction set is read when torch is imported:
 tests/base/test_portable.py runs it under other limits, tests/bench/processors.py under other processors. The clips are
-whole numbers from a generator of whole numbers, so that they are the same everywhere; widths, crops and losses are those
-of the demo.
+whole numbers from a generator of whole numbers, so that they are the same everywhere; widths, crops and losses are
+those of the demo.
 """
 
 import argparse
