@@ -48,7 +48,7 @@ def test_a_store_says_what_made_it_and_what_was_before(tmp_path):
 
 
 def other_opencv(monkeypatch, version: str = "4.9.0.80") -> None:
-    """As if another OpenCV were installed; one below what pyproject.toml ever admitted, so that it is another anywhere."""
+    """As if another OpenCV were installed; below what pyproject.toml ever admitted, so that it is another anywhere."""
     real = environment.installed
     monkeypatch.setattr(environment, "installed",
                         lambda package: version if package in environment.OPENCV else real(package))
