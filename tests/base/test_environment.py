@@ -49,7 +49,8 @@ def test_a_store_says_what_made_it_and_what_was_before(tmp_path):
     assert summary["made_with"] == store.read_json(tmp_path / "summary.json")["made_with"] == told
 
 
-def other_opencv(monkeypatch, version: str = "4.10.0.84") -> None:
+def other_opencv(monkeypatch, version: str = "4.9.0.80") -> None:
+    """As if another OpenCV were installed; below what pyproject.toml ever admitted, so that it is another anywhere."""
     real = environment.installed
     monkeypatch.setattr(environment, "installed",
                         lambda package: version if package in environment.OPENCV else real(package))
@@ -62,7 +63,7 @@ def test_a_stage_says_in_one_line_that_what_it_reuses_was_made_by_another_opencv
     other_opencv(monkeypatch)
     environment.tell("flow", [before])
     line = capsys.readouterr().err
-    assert line.startswith("flow: another environment: opencv-contrib-python 4.10.0.84 here, ")
+    assert line.startswith("flow: another environment: opencv-contrib-python 4.9.0.80 here, ")
     assert "when align@own was made" in line and line.count("\n") == 1
 
 
@@ -73,11 +74,11 @@ def test_doctor_names_products_of_other_versions_and_products_of_several(monkeyp
     assert doctor.versions(tmp_path).level == "OK"
     other_opencv(monkeypatch)
     told = doctor.versions(tmp_path)
-    assert told.level == "WARN" and "opencv-contrib-python 4.10.0.84 here" in told.message
+    assert told.level == "WARN" and "opencv-contrib-python 4.9.0.80 here" in told.message
     store.write_json(tmp_path / "data/flow/own/summary.json", {"made_with": environment.made_with("flow", "own", {
         "made_with": mine})})
     told = doctor.versions(tmp_path)
-    assert told.level == "WARN" and "4.10.0.84 (flow@own)" in told.message and "(align@own)" in told.message
+    assert told.level == "WARN" and "4.9.0.80 (flow@own)" in told.message and "(align@own)" in told.message
 
 
 def test_a_restart_under_other_versions_begins_anew(monkeypatch, tmp_path):

@@ -148,13 +148,15 @@ def files(root: Path, paths: tuple[str, ...]) -> list[str]:
     return sorted(file.relative_to(root).as_posix() for file in found)
 
 
+def without_versions(value: dict) -> dict:
+    return {key: inner for key, inner in value.items() if key != "made_with"}
+
+
 def digest(name: str, root: Path) -> str:
-    """SHA-256 of a file; of a shard's arrays and of JSON without `made_with`, which names the versions."""
+    """SHA-256 of a file; of a shard its arrays, of JSON all but `made_with`, which names the versions at any depth."""
     path = root / name
     if path.suffix == ".json":
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(value, dict):
-            value.pop("made_with", None)
+        value = json.loads(path.read_text(encoding="utf-8"), object_hook=without_versions)
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()
     if path.suffix != ".h5":
         return hashlib.sha256(path.read_bytes()).hexdigest()
