@@ -52,6 +52,7 @@ NOT_RUN = {
     "dvc push": "needs a remote; named to say what it leaves here",
     "python tests/bench/demo.py": "a measurement of ten minutes",
     "python tests/bench/mol_step.py": "a measurement of minutes",
+    "python tests/bench/processors.py": "minutes, and needs an emulator",
     "python tests/bench/ma2mi_step.py --size 64 --width 0.25 --dit 64,2,4 --batch 8": "a measurement of minutes",
 }
 WORDS = {"casme2/sub01": "synthetic/s01"}  # what the miniature has instead
