@@ -54,6 +54,8 @@ NOT_RUN = {
     "python tests/bench/mol_step.py": "a measurement of minutes",
     "python tests/bench/processors.py": "minutes, and needs an emulator",
     "python tests/bench/ma2mi_step.py --size 64 --width 0.25 --dit 64,2,4 --batch 8": "a measurement of minutes",
+    "python tests/bench/versions.py opencv-contrib-python==4.10.0.84 opencv-contrib-python==5.1.0.95":
+        "installs packages, and is a measurement of ten minutes",
 }
 WORDS = {"casme2/sub01": "synthetic/s01"}  # what the miniature has instead
 MORE = {"python -m mer.tune mol.k=2,4,6,8": ("--subjects", "1", "--draws", "1")}  # it has three subjects only

@@ -65,16 +65,17 @@ STAGES = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("environments", nargs="+", help="PACKAGE==VERSION[,PACKAGE==VERSION] or an interpreter")
-    parser.add_argument("--stages", nargs="+", help="only these (their first word); default: all")
+    names = [stage.words[0].split()[0] for stage in STAGES]
+    parser.add_argument("--stages", nargs="+", choices=names, help="only these")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         base = scratch / "base"
         project(base)
-        for stage in STAGES:
+        chosen = [stage for stage in STAGES if not options.stages or stage.words[0].split()[0] in options.stages]
+        for stage in STAGES[: STAGES.index(chosen[-1]) + 1]:
             print(f"base: {' '.join(stage.words)}", file=sys.stderr)
             perform(sys.executable, stage, base)
-        chosen = [stage for stage in STAGES if not options.stages or stage.words[0].split()[0] in options.stages]
         columns = [column for stage in chosen for column in stage.products]
         here = installed(sys.executable)
         print("| versions |" + "".join(f" {column} |" for column in columns))
@@ -89,6 +90,7 @@ def project(target: Path) -> None:
     """The miniature's code and parameters in a folder of their own; no DVC, which would bring in its cache."""
     for name in ("stages", "mer", "data/encoder_weights", "data/sd_vae"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", target)  # the label stages read there what they depend on
     write_params(target / "params.yaml", SMALL)
 
 
