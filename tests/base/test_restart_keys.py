@@ -67,7 +67,7 @@ stages:
     do:
       cmd: python -m stages.align ${item}
       deps: ['data/aligned/${item}']
-      params: [lr]
+      params: [lr, 'profiles.${model}.demo.lr']
 """)
     for name in ("a", "b"):
         Path(f"data/aligned/{name}").mkdir(parents=True)
@@ -77,7 +77,8 @@ stages:
     found = dict(graph.inputs("train", p, of=("a",), besides=("seeds",)))
     assert list(found) == ["lr", "mol", "data/aligned/a", "data/mol.txt"] and found["mol"] == 4
     assert list(dict(graph.inputs("train", p))) == ["seeds", "lr", "mol", "data/aligned", "data/mol.txt"]
-    assert list(dict(graph.inputs("align", p, item="b"))) == ["lr", "data/aligned/b"]
+    own = SimpleNamespace(lr=0.1)  # a label stage knows no model
+    assert list(dict(graph.inputs("align", own, item="b"))) == ["lr", "data/aligned/b"]
     Path("data/aligned/b/clips.csv").write_text("changed")
     assert dict(graph.inputs("train", p, of=("a",), besides=("seeds",))) == found
     Path("data/aligned/a/clips.csv").write_text("changed")
