@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mer import params
 from mer.base import knobs, store
+from mer.base.command import prog
 from mer.base.errors import MerError, main
 from mer.base.knobs import flatten
 from mer.evaluation import metrics, predictions
@@ -103,14 +104,19 @@ def _columns(header: Sequence[str], rows: list[list[str]]) -> str:
                      for line in lines)
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = argparse.ArgumentParser(prog=prog("mer.compare"), description=__doc__.splitlines()[0],
+                                   epilog=" ".join(__doc__.split("\n", 2)[2].split()))
+    made.add_argument("experiments", metavar="EXPERIMENT", nargs="+", help="DVC experiment, Git revision, "
+                      "`workspace` or folder of another checkout; the first is the baseline")
+    made.add_argument("--out", type=Path, default=Path("reports/comparison.html"),
+                      help="the page (default reports/comparison.html)")
+    return made
+
+
 def run() -> None:
-    parser = argparse.ArgumentParser(prog="python -m mer.compare", description=__doc__.splitlines()[0],
-                                     epilog=" ".join(__doc__.split("\n", 2)[2].split()))
-    parser.add_argument("experiments", metavar="EXPERIMENT", nargs="+", help="DVC experiment, Git revision, "
-                        "`workspace` or folder of another checkout; the first is the baseline")
-    parser.add_argument("--out", type=Path, default=Path("reports/comparison.html"),
-                        help="the page (default reports/comparison.html)")
-    asked = parser.parse_args()
+    asked = parser().parse_args()
     names, letters = asked.experiments, string.ascii_uppercase
     if not 2 <= len(names) <= len(letters) or len(set(names)) < len(names):
         raise MerError(f"compare: {' '.join(names)}; expected from 2 to {len(letters)} experiments, each once: "

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer.base import environment
+from mer.base.command import prog
 from mer.base.errors import MerError, main
 
 NEEDED = ("torch", "numpy", "scipy", "h5py", "yaml", "sklearn", "matplotlib", "cv2", "dlib", "joblib", "tqdm",
@@ -34,8 +35,13 @@ class Check:
     message: str
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    return argparse.ArgumentParser(prog=prog("mer.doctor"), description=__doc__.splitlines()[0])
+
+
 def run() -> int:
-    argparse.ArgumentParser(prog="python -m mer.doctor", description=__doc__.splitlines()[0]).parse_args()
+    parser().parse_args()
     worst = 0
     for check in examine(Path(".")):
         print(f"{check.level:<5} {check.message}", flush=True)

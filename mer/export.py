@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from mer.base import store
+from mer.base.command import prog
 from mer.base.errors import MerError, main
 from mer.datasets.clips import dataset_of
 from mer.evaluation.protocols import protocol
@@ -162,13 +163,18 @@ def _knobs(config: dict) -> list[str]:
     return [f"{key}: {json.dumps(value)}" for key, value in flat.items()]
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = argparse.ArgumentParser(prog=prog("mer.export"), description=__doc__.splitlines()[0])
+    made.add_argument("--run", default=".", metavar="DIR", help="project or its data folder (default .)")
+    made.add_argument("--fold", required=True, help="one fold, e.g. casme2/sub01, or all")
+    made.add_argument("--seed", type=int, help="the networks of one seed (default: of all)")
+    made.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default export/<model>_<fold>)")
+    return made
+
+
 def run() -> None:
-    parser = argparse.ArgumentParser(prog="python -m mer.export", description=__doc__.splitlines()[0])
-    parser.add_argument("--run", default=".", metavar="DIR", help="project or its data folder (default .)")
-    parser.add_argument("--fold", required=True, help="one fold, e.g. casme2/sub01, or all")
-    parser.add_argument("--seed", type=int, help="the networks of one seed (default: of all)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default export/<model>_<fold>)")
-    asked = parser.parse_args()
+    asked = parser().parse_args()
     experiment = finished.open_run(asked.run)
     networks = finished.choose(experiment, asked.fold, asked.seed)
     out = asked.out or Path("export") / f"{experiment.about['model']}_{asked.fold.replace('/', '_')}"

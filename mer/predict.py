@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from mer.base import store
+from mer.base.command import prog
 from mer.base.errors import main
 from mer.runs import finished
 
@@ -27,16 +28,21 @@ def table(judged) -> str:
     return "\n".join(lines)
 
 
-def run() -> None:
-    parser = argparse.ArgumentParser(prog="python -m mer.predict", description=__doc__.splitlines()[0])
-    parser.add_argument("clip", type=Path, help="a video, or a folder of frames with numbers in their names")
-    parser.add_argument("--run", default=".", metavar="DIR", help="project, its data folder, or an export (default .)")
-    parser.add_argument("--fold", default="all", help="one fold's network, e.g. casme2/sub01, or all: the mean")
-    parser.add_argument("--seed", type=int, help="the networks of one seed (default: of all)")
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = argparse.ArgumentParser(prog=prog("mer.predict"), description=__doc__.splitlines()[0])
+    made.add_argument("clip", type=Path, help="a video, or a folder of frames with numbers in their names")
+    made.add_argument("--run", default=".", metavar="DIR", help="project, its data folder, or an export (default .)")
+    made.add_argument("--fold", default="all", help="one fold's network, e.g. casme2/sub01, or all: the mean")
+    made.add_argument("--seed", type=int, help="the networks of one seed (default: of all)")
     for name in ("onset", "apex", "offset"):
-        parser.add_argument(f"--{name}", type=int, metavar="FRAME", help="frame number (a video's first frame is 1)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the page (default predict/<clip>)")
-    asked = parser.parse_args()
+        made.add_argument(f"--{name}", type=int, metavar="FRAME", help="frame number (a video's first frame is 1)")
+    made.add_argument("--out", type=Path, metavar="DIR", help="folder of the page (default predict/<clip>)")
+    return made
+
+
+def run() -> None:
+    asked = parser().parse_args()
     experiment = finished.open_run(asked.run)
     networks = finished.choose(experiment, asked.fold, asked.seed)
     from mer.reporting import clip_page

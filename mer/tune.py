@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mer import params
 from mer.base import knobs, parallel, store
+from mer.base.command import prog
 from mer.base.errors import MerError, main
 from mer.datasets.class_sets import label_set
 
@@ -66,13 +67,18 @@ def trial(job) -> tuple[float, int, int]:
     return likelihood, int((values.argmax(1) == truth).sum()), len(truth)
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = argparse.ArgumentParser(prog=prog("mer.tune"), description=__doc__.splitlines()[0])
+    made.add_argument("knob", metavar="KEY=V1,V2,...", help="a key of params.yaml and the values to compare")
+    made.add_argument("--subjects", type=int, default=3, help="validation subjects per draw (default 3)")
+    made.add_argument("--draws", type=int, default=3, help="draws of validation subjects (default 3)")
+    made.add_argument("--leave-out", nargs="*", default=[], metavar="SUBJECT", help="subjects that take no part")
+    return made
+
+
 def run() -> None:
-    parser = argparse.ArgumentParser(prog="python -m mer.tune", description=__doc__.splitlines()[0])
-    parser.add_argument("knob", metavar="KEY=V1,V2,...", help="a key of params.yaml and the values to compare")
-    parser.add_argument("--subjects", type=int, default=3, help="validation subjects per draw (default 3)")
-    parser.add_argument("--draws", type=int, default=3, help="draws of validation subjects (default 3)")
-    parser.add_argument("--leave-out", nargs="*", default=[], metavar="SUBJECT", help="subjects that take no part")
-    asked = parser.parse_args()
+    asked = parser().parse_args()
     key, equals, values = asked.knob.partition("=")
     values = list(dict.fromkeys(filter(None, values.split(","))))
     if not equals or len(values) < 2:

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from mer.base.command import prog
 from mer.base.errors import MerError, main
 from mer.datasets import releases
 from mer.datasets.clips import raw_root
@@ -110,15 +111,20 @@ def advice(dataset: str, root: Path, options: dict, summary: dict, also: list[st
     return [*lines, *(["  index:", *settings] if settings else [])]
 
 
-def check() -> None:
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = argparse.ArgumentParser(prog=prog("mer.datasets"), description=__doc__)
+    made.add_argument("command", choices=["check"])
+    made.add_argument("path", type=Path, help="folder of one raw release")
+    made.add_argument("--dataset", help="the release's name, when it is not recognised")
+    made.add_argument("--images", choices=["raw", "cropped"])
+    made.add_argument("--variant", help="as index.<dataset> in params.yaml")
+    return made
+
+
+def run() -> None:
     """Command line of `check`; see the module."""
-    parser = argparse.ArgumentParser(prog="python -m mer.datasets", description=__doc__)
-    parser.add_argument("command", choices=["check"])
-    parser.add_argument("path", type=Path, help="folder of one raw release")
-    parser.add_argument("--dataset", help="the release's name, when it is not recognised")
-    parser.add_argument("--images", choices=["raw", "cropped"])
-    parser.add_argument("--variant", help="as index.<dataset> in params.yaml")
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     root = arguments.path
     if not root.is_dir():
         raise MerError(f"{root} is no folder")
@@ -134,4 +140,4 @@ def check() -> None:
 
 
 if __name__ == "__main__":
-    main(check)
+    main(run)

@@ -7,6 +7,7 @@ import re
 from html import escape
 from pathlib import Path
 
+import mer
 from mer.base import environment, store
 from mer.datasets.releases import is_synthetic
 from mer.evaluation.protocols import protocol
@@ -14,8 +15,8 @@ from mer.evaluation.results import RULES
 from mer.reporting import html, sections
 from mer.tables.formats import Table
 
-FOOTER = ("Made by the mer pipeline (dvc repro). Probabilities of these networks are not calibrated; expressions are "
-          "labels of a dataset, not proof of what a person feels.")
+FOOTER = (f"Made by the mer pipeline {mer.__version__} (dvc repro). Probabilities of these networks are not "
+          "calibrated; expressions are labels of a dataset, not proof of what a person feels.")
 
 
 def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> str:

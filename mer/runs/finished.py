@@ -10,6 +10,7 @@ import difflib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import mer
 from mer import params
 from mer.base import graph, knobs, store
 from mer.base.errors import MerError
@@ -154,8 +155,8 @@ def describe(run: Run, networks: tuple[Network, ...], commit: str, files: list[P
                 ma2mi=replace(run.params.ma2mi, sd_vae=vae.name if vae.is_absolute() else vae.as_posix()))
     rows = [asdict(n) | {"file": file.name, "sha256": graph.digest(file)}
             for n, file in zip(networks, files, strict=True)]
-    return {"format": FORMAT, "commit": commit, "run": run.about, "networks": rows, "metrics": metrics,
-            "params": asdict(p)}
+    return {"format": FORMAT, "mer": mer.__version__, "commit": commit, "run": run.about, "networks": rows,
+            "metrics": metrics, "params": asdict(p)}
 
 
 def _exported(path: Path) -> Run:

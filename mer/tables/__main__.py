@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from mer.base import store
+from mer.base.command import prog
 from mer.base.errors import main
 from mer.runs import collect
 from mer.tables import fill, formats, queue
@@ -37,12 +38,17 @@ def write(names: list[str], found: collect.Collected, out: Path) -> list[formats
     return made
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = argparse.ArgumentParser(prog=prog("mer.tables"), description=__doc__.splitlines()[0],
+                                   epilog="`python -m mer.tables queue --help`: the experiments that a table lacks")
+    made.add_argument("names", nargs="*", metavar="TABLE", help="mol-8, fdp-9, ma2mi-fig4 ...; default: all")
+    made.add_argument("--out", type=Path, default=OUT, help=f"folder (default {OUT})")
+    return made
+
+
 def run_collect(words: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m mer.tables", description=__doc__.splitlines()[0],
-                                     epilog="`python -m mer.tables queue --help`: the experiments that a table lacks")
-    parser.add_argument("names", nargs="*", metavar="TABLE", help="mol-8, fdp-9, ma2mi-fig4 ...; default: all")
-    parser.add_argument("--out", type=Path, default=OUT, help=f"folder (default {OUT})")
-    args = parser.parse_args(words)
+    args = parser().parse_args(words)
     names = [fill.known(name) for name in args.names] or list(fill.names())
     found = collect.collect()
     made = write(names, found, args.out)

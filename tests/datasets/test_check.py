@@ -17,7 +17,7 @@ WRITERS = {
 
 def run(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["mer.datasets", "check", *map(str, arguments)])
-    command.check()
+    command.run()
     return capsys.readouterr().out
 
 
