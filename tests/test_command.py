@@ -20,7 +20,7 @@ def run(*words: str) -> subprocess.CompletedProcess:
 def test_help_lists_every_command():
     told = run("-m", "mer", "--help")
     assert told.returncode == 0 and told.stdout.startswith("usage: mer ")
-    listed = re.findall(r"^ +(\w+) ", told.stdout, re.MULTILINE)
+    listed = re.findall(r"^ +(\w+)\b", told.stdout, re.MULTILINE)
     assert {*COMMANDS, "completion"} <= set(listed)
     assert run("-m", "mer", "--version").stdout == f"mer {mer.__version__}\n"
 
