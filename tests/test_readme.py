@@ -40,13 +40,14 @@ NOT_RUN = {
     "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu": "an index that CI does not reach",
     "python -m stages.code": "writes dvc.yaml; test_graph compares it",
     "pytest": "this is it",
+    "pytest -m slow": "this is one of them",
     "dvc repro": "pipeline.finished does",
     "dvc exp run": "named only; test_experiments does with -S, `-S lambda_f=0` as the README has it",
     "dvc exp run -S key=value": "a placeholder",
     "dvc exp run --queue -S ...": "a placeholder",
     "dvc exp run --run-all": "would train a whole table; test_all_tables does",
     "dvc queue start": "would train a whole table in the background",
-    "python -m mer.tables queue mol-8 --run": "queues what the line above it prints; test_all_tables does",
+    "python -m mer.tables queue mol-8 --run": "queues what the line without it prints; test_all_tables does",
     "python -m mer.compare": "named only; other lines have its arguments",
     "dvc add": "named only; another line has its argument",
     "dvc push": "needs a remote; named to say what it leaves here",
@@ -89,7 +90,7 @@ class Command:
 def documents() -> list[str]:
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], cwd=ROOT,
                             capture_output=True, text=True, check=True).stdout.split("\n")
-    return sorted(name for name in listed if name and not name.startswith("reports/"))
+    return sorted(name for name in listed if name and not name.startswith("reports/tables/"))
 
 
 def text_of(doc: str) -> str:
@@ -211,7 +212,7 @@ def resolved(tmp_path: Path, monkeypatch, *settings: str) -> params.Params:
 
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "data/raw/mine").mkdir(parents=True)
-    (tmp_path / "data/raw/mine/clips.csv").touch()  # the README's own dataset
+    (tmp_path / "data/raw/mine/clips.csv").touch()  # data/README.md's own dataset
     monkeypatch.chdir(tmp_path)
     before = yaml.safe_load(Path("params.yaml").read_text())
     apply_overrides(tmp_path / "params.yaml", list(settings))
@@ -283,6 +284,39 @@ def test_every_path_that_is_named_is_there_or_is_made():
     assert bare <= files, sorted(bare - files)
 
 
+@pytest.mark.parametrize("doc", documents())
+def test_every_link_leads_somewhere(doc):
+    bare = re.sub(r"^```.*?^```|`[^`\n]+`", "", text_of(doc), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", bare):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (ROOT / doc).parent / name if name else ROOT / doc
+        assert path.is_file(), f"{doc}: {target}"
+        heads = [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-")
+                 for head in re.findall(r"^#+ (.*)", path.read_text(encoding="utf-8"), re.MULTILINE)]
+        assert not anchor or anchor in heads, f"{doc}: {target} is none of {heads}"
+
+
+@pytest.mark.parametrize("doc", documents())
+def test_lines_are_short_but_for_tables(doc):
+    longest = 100 if doc == "README.md" else 120
+    assert [line for line in text_of(doc).splitlines() if len(line) > longest and not line.startswith("|")] == []
+    assert doc != "README.md" or len(text_of(doc).splitlines()) <= 130 and max(map(len, text_of(doc).splitlines())) <= 100
+
+
+def test_documents_are_no_part_of_a_stages_inputs_and_are_in_git():
+    """mer/models/${model} and mer/datasets are dependencies as folders."""
+    from dvc.ignore import DvcIgnoreFilter
+    from dvc.fs import localfs
+
+    ignored = DvcIgnoreFilter(localfs, str(ROOT))
+    for doc in (doc for doc in documents() if doc.startswith("mer/")):
+        assert ignored.is_ignored_file(str(ROOT / doc)), doc
+    assert not ignored.is_ignored_file(str(ROOT / "mer/models/mol/network.py"))
+    assert {"data/README.md", "reports/README.md", "CONTRIBUTING.md"} <= set(documents())
+
+
 @pytest.fixture
 def project(tmp_path, tmp_path_factory) -> Path:
     """The finished miniature with what the documents take for granted: a film, a folder of frames, another project,
@@ -310,7 +344,8 @@ def project(tmp_path, tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_the_documents_commands_run_in_their_order(project):
     failed = []
-    for command in (command for command in ALL if command.kind == "run"):
+    once = {command.text: command for command in reversed(ALL) if command.kind == "run"}  # where a text comes first
+    for command in reversed(once.values()):
         words = [WORDS.get(word, word) for word in (*command.words, *MORE.get(command.text, ()))]
         start = {"python": [sys.executable], "dvc": list(DVC), "git": ["git"]}
         full = [*start[words[0]], *words[1:]] if words else [sys.executable, "-c", command.text]
