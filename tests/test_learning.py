@@ -91,7 +91,7 @@ def test_the_rank_score_rises_with_time_on_other_subjects_and_does_not_without_i
 
 
 def test_the_error_of_the_dynamic_image_falls(data, tmp_path):
-    """Beating the mean image takes longer than a test may, see README for the demo."""
+    """Beating the mean image takes longer than a test may, see reports/README.md for the demo."""
     log = fdp(data, tmp_path, train={"steps": 100, "batch": 8})[1]
     first, last = (np.mean([entry["dynamic"] for entry in part]) for part in (log[:5], log[-10:]))
     print(f"\nmean squared error of the dynamic image in training: {first:.4f} at the start, {last:.4f} at the end")
