@@ -47,6 +47,7 @@ def per_dataset(stage: str, folder: str, model: str = "mol") -> Stage:
 
 
 STAGES = (
+    Stage(("check",), {"check": ("data/check",)}),
     Stage(("synthesize",), {"frames": tuple(f"data/raw/{name}/frames" for name in DATASETS),
                             "truth": tuple(f"data/raw/{name}/truth" for name in DATASETS),
                             "contact sheets": ("reports/plots/synthetic",)}),
