@@ -17,7 +17,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ("stages", "mer", "data/encoder_weights/README.md", "data/sd_vae/README.md", "dvc.yaml", "params.yaml",
-           ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
+           "pyproject.toml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
 BUDGET = {"steps": 6, "batch": 4, "threads": 1, "checkpoint_every": 1}
 SMALL = {  # what makes the whole graph run in about a minute on two cores
     "parallel": {"workers": 2},

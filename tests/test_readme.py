@@ -49,6 +49,7 @@ NOT_RUN = {
     "dvc queue start": "would train a whole table in the background",
     "python -m mer.tables queue mol-8 --run": "queues what the line without it prints; test_all_tables does",
     "python -m mer.compare": "named only; other lines have its arguments",
+    "python -m mer.predict": "named only; other lines have its arguments",
     "dvc add": "named only; another line has its argument",
     "dvc push": "needs a remote; named to say what it leaves here",
     "python tests/bench/demo.py": "a measurement of ten minutes",
