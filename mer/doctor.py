@@ -22,7 +22,6 @@ from mer.base.errors import MerError, main
 
 NEEDED = ("torch", "numpy", "scipy", "h5py", "yaml", "sklearn", "matplotlib", "cv2", "dlib", "joblib", "tqdm",
           "openpyxl")
-WHEELS = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
 FICLONE = 0x40049409  # Linux: share the blocks of another file
 DISK = (1.0, 5.0)  # GB: below the first nothing runs, below the second the demo may not fit
 
@@ -53,7 +52,7 @@ def examine(root: Path) -> Iterator[Check]:
     """Every check of the project in `root`, in the order in which problems are best mended."""
     yield python(sys.version_info[:3], root)
     yield from packages(importlib.import_module)
-    yield one_opencv([name for name in WHEELS if _installed(name)])
+    yield one_opencv([name for name in environment.OPENCV if _installed(name)])
     yield program("git", "DVC keeps experiments in Git; install it")
     yield program("dvc", "the stages are run by it; pip install -e .")
     yield from repository(root)
