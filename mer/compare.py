@@ -17,7 +17,7 @@ from mer.base import knobs, store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
 from mer.base.knobs import flatten
-from mer.evaluation import metrics, predictions
+from mer.evaluation import measures, metrics, predictions
 from mer.reporting import comparison
 from mer.reporting.comparison import Comparison, Experiment
 from mer.runs import finished, revisions
@@ -70,7 +70,7 @@ def _check(e: Experiment, name: str) -> None:
         raise MerError(f"{name}: {FILES[2]} has {len(e.head)} rows of the headline's selection {e.selection!r} and "
                        f"{e.head.classes} classes, {FILES[1]} has {len(e.classes)} classes; expected those of one run: "
                        "`dvc repro`")
-    scores = metrics.scores(metrics.confusion(e.head.label, e.head.predicted, e.head.classes))
+    scores = measures.scores(metrics.confusion(e.head.label, e.head.predicted, e.head.classes))
     for key, value in scores.items():
         if not isinstance(e.metrics.get(key), int | float) or abs(e.metrics[key] - value) > 1e-9:
             raise MerError(f"{name}: {FILES[1]} says {key} = {e.metrics.get(key)}, its {FILES[2]} gives {value:.6g}; "

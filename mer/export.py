@@ -13,10 +13,9 @@ from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
 from mer.datasets.clips import dataset_of
+from mer.evaluation import measures
 from mer.evaluation.protocols import protocol
 from mer.runs import finished
-
-SCORES = (("accuracy", "accuracy"), ("uf1", "UF1"), ("uar", "UAR"), ("wf1", "weighted F1"))
 
 
 def write(run: finished.Run, networks: tuple[finished.Network, ...], out: Path) -> list[Path]:
@@ -55,7 +54,7 @@ def write(run: finished.Run, networks: tuple[finished.Network, ...], out: Path) 
 def numbers(run: finished.Run, metrics: dict) -> dict[str, float]:
     """What metrics.json says of these networks: the headline's scores, or where that is another step's, `last`'s."""
     if run.about["selection"][0] == "last":
-        keys = [f"{key}{end}" for key, _ in SCORES for end in ("", "_low", "_high")] + ["p_value"]
+        keys = [f"{score.key}{end}" for score in measures.SCORES for end in ("", "_low", "_high")] + ["p_value"]
         found = {key: metrics[key] for key in keys if key in metrics}
     else:
         found = {key: metrics[f"last_{key}"] for key in ("accuracy", "uf1") if f"last_{key}" in metrics}
@@ -106,7 +105,8 @@ def card(run: finished.Run, networks: tuple[finished.Network, ...], config: dict
         "judged by the network that has not seen its subject, counts pooled over folds. They belong to no single "
         "network, and not to the mean of several.", "",
         "| score | value | 95 % interval (subjects resampled) |", "|---|---|---|",
-        *(f"| {name} | {m[key]:.3f} | {_interval(m, key)} |" for key, name in SCORES if key in m),
+        *(f"| {score.words} | {m[score.key]:.3f} | {_interval(m, score.key)} |" for score in measures.SCORES
+          if score.key in m),
         f"| chance | {m['chance']:.3f} | |", f"| always the largest class | {m['majority']:.3f} | |", ""]
     if "p_value" in m:
         lines += [f"Labels permuted within subjects: p = {m['p_value']:.2g}.", ""]

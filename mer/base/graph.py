@@ -1,10 +1,11 @@
 """What dvc.yaml says of a stage, and what its code truly reaches: the dependencies, and the key of a restart.
 
 The code of a stage is what its module imports, directly or not, at the top or inside functions (read as text), and the
-data files beside it. A module of the model that params.yaml names is found by `importlib`, as in
-`import_module(f"mer.models.{params.model}.task")`: a name in braces that ends in `model` stands for the chosen model
-alone, whose folder is then the dependency (`mer/models/${model}`); any other stands for all models. What the pages
-alone read of a folder is no part of it (.dvcignore) and is named file by file.
+data files beside it. A module of a model is found by `importlib`, as in
+`import_module(f"mer.models.{params.model}.task")`: the dependency is then the folder of the model that params.yaml
+names (`mer/models/${model}`), or its config.py where no more is read. The configs of all models are read, but those of
+the others only check their own sections. What the pages alone read of a folder is no part of it (.dvcignore) and is
+named file by file.
 """
 
 import ast
@@ -18,6 +19,7 @@ from mer.base.knobs import read_yaml
 ROOT = Path(__file__).parents[2]  # of the project's code
 MODELS, MODEL = "mer/models", "mer/models/${model}"
 PAGES = ("pictures.py", "paper.yaml")  # of a model's folder, see .dvcignore
+LIGHT = ("config.py", "__init__.py")  # what alone is read of the models in general
 DATA = {"mer/datasets/class_sets.py": ["mer/datasets/classes.yaml"],
         "mer/reporting/html.py": ["mer/reporting/page.css"],
         "mer/tables/fill.py": [f"{MODEL}/paper.yaml"]}
@@ -28,11 +30,15 @@ def closure(module: str, root: Path) -> set[str]:
     """Paths (posix, relative to `root`) of `module` and of all project modules it reaches, with their data files."""
     found = _reached(module, root, ())
     chosen = {_of_model(path) for path in _reached(module, root, models(root)) - found}
+    whole = {path for path in chosen if path.startswith(f"{MODEL}/")} - {f"{MODEL}/{name}" for name in (*PAGES, *LIGHT)}
+    if whole:
+        chosen = chosen - whole - {f"{MODEL}/{name}" for name in LIGHT} | {MODEL}
     extra = {file for path in found for file in DATA.get(path, []) + NAMED.get(path, [])}
     folders = tuple(f"{file}/" for file in extra if (root / file).is_dir())
     kept = {path for path in found if not path.startswith(folders)} if folders else found
     # an empty __init__.py cannot change what a stage does
-    return {path for path in kept | chosen | extra if not path.endswith("__init__.py") or (root / path).stat().st_size}
+    return {path for path in kept | chosen | extra if not path.endswith("__init__.py") or (
+        path[:len(MODEL)] != MODEL and (root / path).stat().st_size)}
 
 
 def files(module: str, root: Path, model: str) -> list[str]:
@@ -64,8 +70,7 @@ def _reached(module: str, root: Path, chosen: tuple[str, ...]) -> set[str]:
         queue += [".".join(Path(p).parts) for p in Path(path).parents if p != Path(".")]  # package __init__ files
         names, wanted = _imports((root / path).read_text(encoding="utf-8"), package)
         queue += names
-        queue += [f"mer.models.{model}.{name.rpartition('.')[2]}" for name in wanted
-                  for model in (chosen if "${model}" in name else models(root))]
+        queue += [f"mer.models.{model}.{name.rpartition('.')[2]}" for name in wanted for model in chosen]
     return found
 
 
@@ -100,7 +105,7 @@ def _of_model(path: str) -> str:
     folder, name = Path(path).parent.as_posix(), Path(path).name
     if not re.fullmatch(rf"{MODELS}/\w+", folder) or folder == f"{MODELS}/parts":
         return path
-    return f"{MODEL}/{name}" if name in PAGES else MODEL
+    return f"{MODEL}/{name}"
 
 
 def _file(name: str, root: Path) -> str | None:

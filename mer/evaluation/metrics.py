@@ -62,14 +62,6 @@ def war(cm: np.ndarray) -> np.ndarray:
     return _ratio((cm.sum(axis=-1) * recall(cm)).sum(axis=-1), cm.sum(axis=(-2, -1)))
 
 
-SCORES = {"accuracy": accuracy, "wf1": wf1, "uf1": uf1, "uar": uar, "war": war}
-
-
-def scores(cm: np.ndarray) -> dict[str, np.ndarray]:
-    """Every metric of `SCORES` of (..., n, n) counts."""
-    return {name: score(cm) for name, score in SCORES.items()}
-
-
 def subject_mean(by_subject: np.ndarray) -> float:
     """Mean over subjects of their accuracies, from (S, n, n): a subject with one clip weighs as much as one with 30."""
     return float(accuracy(by_subject).mean())

@@ -1,12 +1,8 @@
 """The prediction table: one CSV row a clip, fold, seed and selection; every metric, plot and test is computed from it.
 
 Columns: `clip_id, subject, fold, seed, selection, label, p_0 .. p_{m-1}` and, empty or absent where a model does not
-have the task: `epe`, `epe_zero` (mean end-point error of the clip's estimated flow and of zero flow, pixels of the
-crop), `nme`, `nme_mean_face` (mean landmark error of the network and of the training fold's mean face, fraction of the
-inter-ocular distance), `failures` (fraction of the clip's frames with an error above 0.1), `mse`, `mse_mean_image`
-(squared error of the dynamic image, in [0, 1], and of the training fold's mean image), `mse_pattern`,
-`mse_pattern_mean_image` (the same without each picture's own mean), `rank_correlation` (Spearman's, of the rank scores
-with time). `label` is the class index.
+have the task, the errors of the models' own tasks (the columns of `measures.columns`, such as `epe`). `label` is the
+class index.
 """
 
 import csv
@@ -18,10 +14,10 @@ import numpy as np
 
 from mer.base import store
 from mer.base.errors import MerError
+from mer.evaluation import measures
 
 KEYS = ("clip_id", "subject", "fold", "seed", "selection", "label")
-AUX = ("epe", "epe_zero", "nme", "nme_mean_face", "failures", "mse", "mse_mean_image", "mse_pattern",
-       "mse_pattern_mean_image", "rank_correlation")
+AUX = tuple(measures.columns())  # of the models' own tasks
 
 
 @dataclass(frozen=True)
@@ -182,9 +178,9 @@ def _check(t: Predictions, source: str) -> None:
     refuse(~np.isfinite(t.p).all(axis=1) | (t.p < 0).any(axis=1) | (abs(t.p.sum(axis=1) - 1) > 1e-3), "p_0...",
            lambda row: " ".join(f"{value:.6g}" for value in t.p[row]), "probabilities that sum to 1")
     for name, values in t.aux.items():
-        low = -1 if name == "rank_correlation" else 0
+        low = measures.columns()[name].least
         refuse(np.isinf(values) | (values < low), name, lambda row, values=values: values[row],
-               f"empty or a number >= {low}")
+               f"empty or a number >= {low:g}")
     seen, truth = set(), {}
     for row, key in enumerate(zip(t.selection, t.seed, t.subject, t.clip_id, strict=True)):
         if key in seen:

@@ -4,17 +4,12 @@ import numpy as np
 
 from mer.base.errors import MerError
 from mer.datasets.clips import dataset_of
-from mer.evaluation import metrics, significance
+from mer.evaluation import measures, metrics, significance
 from mer.evaluation.predictions import Predictions
 
 RULES = {"last": "after the last training step",
          "inner": "at the step that validation subjects of the training fold chose",
          "oracle": "at the step that is best on the tested subject itself (never a result)"}
-AUX = {  # column of the table -> key of metrics.json
-    "epe": "epe", "epe_zero": "epe_zero_flow", "nme": "nme", "nme_mean_face": "nme_mean_face",
-    "failures": "failure_rate", "mse": "mse", "mse_mean_image": "mse_mean_image",
-    "mse_pattern": "mse_pattern", "mse_pattern_mean_image": "mse_pattern_mean_image",
-    "rank_correlation": "rank_correlation"}
 
 
 def summarise(t: Predictions, names: tuple[str, ...], selections: tuple[str, ...],
@@ -44,11 +39,11 @@ def summarise(t: Predictions, names: tuple[str, ...], selections: tuple[str, ...
     by_subject = significance.subject_confusions(head)
     total = by_subject.sum(axis=0)
     out: dict[str, float] = {}
-    for name, score in metrics.SCORES.items():
-        out[name] = float(score(total))
-        interval = significance.bootstrap(by_subject, score, bootstrap, seed)
+    for score in measures.SCORES:
+        out[score.key] = float(score.compute(total))
+        interval = significance.bootstrap(by_subject, score.compute, bootstrap, seed)
         if interval:
-            out[f"{name}_low"], out[f"{name}_high"] = interval
+            out[f"{score.key}_low"], out[f"{score.key}_high"] = interval
     out["p_value"] = significance.permutation(head, permutations, seed)
     share = np.bincount(once.label, minlength=t.classes)
     out["chance"] = 1 / t.classes
@@ -67,10 +62,10 @@ def summarise(t: Predictions, names: tuple[str, ...], selections: tuple[str, ...
         cm = significance.subject_confusions(zero_shot).sum(axis=0)
         out["zero_shot_accuracy"], out["zero_shot_uf1"] = float(metrics.accuracy(cm)), float(metrics.uf1(cm))
     last = t.where("last") if "last" in t.selection else head
-    for column, key in AUX.items():
+    for column, measure in measures.columns().items():
         values = last.aux[column]
         if np.isfinite(values).any():
-            out[key] = float(np.nanmean(values))
+            out[measure.key] = float(np.nanmean(values))
     return out
 
 
@@ -81,7 +76,7 @@ def _parts(head: Predictions) -> dict[str, float]:
     if len(names) < 2:
         return {}
     return {f"{name}_{key}": float(value) for name, cm in zip(names, counts, strict=True)
-            for key, value in metrics.scores(cm).items()}
+            for key, value in measures.scores(cm).items()}
 
 
 def _seeds(head: Predictions, permutations: int, seed: int) -> dict[str, float]:
@@ -89,13 +84,13 @@ def _seeds(head: Predictions, permutations: int, seed: int) -> dict[str, float]:
     for k in seeds:
         mine = head.where(seed=k)
         cm = significance.subject_confusions(mine).sum(axis=0)
-        values.append(metrics.scores(cm))
+        values.append(measures.scores(cm))
         out[f"seed{k}_accuracy"], out[f"seed{k}_uf1"] = float(values[-1]["accuracy"]), float(values[-1]["uf1"])
         out[f"seed{k}_p_value"] = significance.permutation(mine, permutations, seed)
     if len(seeds) > 1:
-        for name in metrics.SCORES:
-            column = [float(value[name]) for value in values]
-            out[f"{name}_mean"], out[f"{name}_sd"] = float(np.mean(column)), float(np.std(column, ddof=1))
+        for score in measures.SCORES:
+            column = [float(value[score.key]) for value in values]
+            out[f"{score.key}_mean"], out[f"{score.key}_sd"] = float(np.mean(column)), float(np.std(column, ddof=1))
     return out
 
 

@@ -12,26 +12,12 @@ import numpy as np
 from mer import params
 from mer.base.errors import MerError
 from mer.datasets.releases import is_synthetic
-from mer.evaluation import metrics, significance
+from mer.evaluation import measures, significance
 from mer.evaluation.predictions import Predictions
 from mer.evaluation.results import RULES
 from mer.evaluation.significance import Paired
 from mer.runs.revisions import Source
 
-SCORES = {"accuracy": "accuracy", "uf1": "UF1", "uar": "UAR", "wf1": "weighted F1", "war": "WAR"}
-BESIDE = (  # keys of metrics.json, what they are, factor, digits: shown where two experiments have them
-    ("subject_accuracy", "mean over subjects of their accuracies, %", 100, 1),
-    ("accuracy_sd", "sd of the accuracy over seeds, points", 100, 1),
-    ("oracle_excess", "excess of choosing the step on the tested subject (never a result), points", 100, 1),
-    ("zero_shot_accuracy", "accuracy before any fold was trained, %", 100, 1),
-    ("epe", "flow end-point error, px of the crop", 1, 3), ("epe_zero_flow", "- zero flow", 1, 3),
-    ("nme", "landmark error, % of the inter-ocular distance", 100, 2), ("nme_mean_face", "- mean face", 100, 2),
-    ("failure_rate", "frames with a landmark error above 10 %, %", 100, 1),
-    ("mse", "dynamic image, mean squared error x 1000", 1000, 2), ("mse_mean_image", "- mean image", 1000, 2),
-    ("mse_pattern", "- its pattern, without each picture's own gray level", 1000, 2),
-    ("mse_pattern_mean_image", "- mean image's pattern", 1000, 2),
-    ("rank_correlation", "rank correlation of scores with time", 1, 2),
-    ("cam_mass", "Grad-CAM inside the region that truly moves, %", 100, 1), ("cam_area", "- an even map", 100, 1))
 CAVEATS = {  # of each test of `significance.paired`
     "McNemar, exact": "takes clips as independent, which clips of one subject are not, so that its p is easily too "
                       "small; with several seeds a clip is right when most of them are",
@@ -127,7 +113,7 @@ def holm(p: Sequence[float]) -> list[float]:
 def _against(first: Experiment, other: Experiment) -> Against:
     settings = {key: first.parameters.get(f"evaluate.{key}", usual)
                 for key, usual in (("bootstrap", 2000), ("permutations", 5000), ("seed", 0))}
-    plain = {name: (other.metrics[name] - first.metrics[name], None) for name in SCORES}
+    plain = {score.key: (other.metrics[score.key] - first.metrics[score.key], None) for score in measures.SCORES}
     try:
         if first.classes != other.classes:
             raise MerError(f"paired tests need the same classes: {first.letter} has {', '.join(first.classes)}, "
@@ -136,11 +122,10 @@ def _against(first: Experiment, other: Experiment) -> Against:
     except MerError as error:
         return Against(other, plain, (), str(error))
     both = np.stack([significance.subject_confusions(e.head) for e in (first, other)], axis=1)  # (S, 2, m, m)
-    for name in SCORES:
-        score = metrics.SCORES[name]
-        interval = significance.bootstrap(both, lambda cm, score=score: np.diff(score(cm), axis=-1)[..., 0],
+    for score in measures.SCORES:
+        interval = significance.bootstrap(both, lambda cm, score=score: np.diff(score.compute(cm), axis=-1)[..., 0],
                                           settings["bootstrap"], settings["seed"])
-        plain[name] = (plain[name][0], interval)
+        plain[score.key] = (plain[score.key][0], interval)
     return Against(other, plain, tuple(Tested(_lettered(test, other, first), test.p, CAVEATS[test.name] + _floor(test))
                                        for test in found))
 
@@ -185,26 +170,31 @@ def parameter_rows(c: Comparison) -> list[list[str]]:
 def score_rows(c: Comparison) -> list[list[str]]:
     """Name and, of each experiment, the score in percent with its interval; below, p against chance."""
     rows = []
-    for key, name in SCORES.items():
-        cells = [f"{100 * e.metrics[key]:.1f}" + (
-            f" [{100 * e.metrics[f'{key}_low']:.1f}, {100 * e.metrics[f'{key}_high']:.1f}]"
+    for score in measures.SCORES:
+        key, shown = score.key, score.shown
+        cells = [shown(e.metrics[key]) + (
+            f" [{shown(e.metrics[f'{key}_low'])}, {shown(e.metrics[f'{key}_high'])}]"
             if f"{key}_low" in e.metrics else "") for e in c.experiments]
-        rows.append([name, *cells])
+        rows.append([score.words, *cells])
     return [*rows, ["p against chance", *(f"{e.metrics['p_value']:.2g}" if "p_value" in e.metrics else ""
                                           for e in c.experiments)]]
 
 
 def beside_rows(c: Comparison) -> list[list[str]]:
     """Other numbers that at least two experiments have; an empty cell where one has not."""
-    return [[name, *(f"{scale * e.metrics[key]:.{digits}f}" if key in e.metrics else "" for e in c.experiments)]
-            for key, name, scale, digits in BESIDE if sum(key in e.metrics for e in c.experiments) > 1]
+    known = measures.every()
+    rivals = {measure.rival for measure in known.values()}
+    others = [measure for measure in known.values() if measure not in measures.SCORES]
+    return [[f"- {measure.words}" if measure.key in rivals else measure.title,
+             *(measure.shown(e.metrics[measure.key]) if measure.key in e.metrics else "" for e in c.experiments)]
+            for measure in others if sum(measure.key in e.metrics for e in c.experiments) > 1]
 
 
 def difference_rows(one: Against) -> list[list[str]]:
     """Score, its difference from the baseline in points, the 95 % interval."""
-    return [[SCORES[name], f"{100 * value:+.1f}",
+    return [[measures.every()[key].words, f"{100 * value:+.1f}",
              f"[{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]" if interval else ""]
-            for name, (value, interval) in one.difference.items()]
+            for key, (value, interval) in one.difference.items()]
 
 
 def paired_rows(one: Against, several: bool) -> list[list[str]]:

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
+from mer import params
 from mer.base import environment, store
+from mer.evaluation import measures, predictions
 from mer.evaluation import metrics as scores
-from mer.evaluation import predictions
 from mer.evaluation.results import RULES
 from mer.reporting import html
 from mer.tables.formats import Table
@@ -26,10 +27,6 @@ QUALITY = (  # keys of quality.json, what they are, how they are printed
     ("flow_epe_zero_active", "zero flow, the same where the face moves", "{:.3f}"),
     ("flow_slope", "share of the true flow that TV-L1 recovers", "{:.2f}"),
     ("flow_magnitude", "mean length of the labelled flow, crop pixels", "{:.3f}"))
-LEARNED = (  # keys of pretraining.json (MA2MI's reconstruction) and what they are
-    ("reconstruction", "the network"), ("copy", "copying the earlier frame's"),
-    ("shuffled_c", "the network, with the condition of another clip"),
-    ("shuffled_position", "the network, with the position features of another clip"))
 PICTURES = {  # pictures of other stages by file name: caption, alt text
     "landmarks": ("Face detection and landmarks",
                   "Histograms of the detector's score and of the landmark error or jitter."),
@@ -40,11 +37,9 @@ PICTURES = {  # pictures of other stages by file name: caption, alt text
 
 def headline(m: dict) -> str:
     chance = {"accuracy": m["chance"], "uar": m["chance"]}  # of uniform guesses; F1's depends on the class sizes
-    cards = "".join(html.card(name, about, m[key], m.get(f"{key}_low"), m.get(f"{key}_high"), chance.get(key))
-                    for key, name, about in (("accuracy", "Accuracy", "share of clips, all folds pooled"),
-                                             ("uf1", "UF1", "mean F1 of the classes"),
-                                             ("uar", "UAR", "mean recall of the classes"),
-                                             ("wf1", "Weighted F1", "F1 weighted by class size")))
+    cards = "".join(html.card(score.words[0].upper() + score.words[1:], score.about, m[score.key],
+                              m.get(f"{score.key}_low"), m.get(f"{score.key}_high"), chance.get(score.key))
+                    for score in measures.SCORES if score.about)
     return html.section("result", "Result", f'<div class="cards">{cards}</div>', html.paragraph(
         "TP, FP and FN are summed over all folds before a score is computed. Intervals: subjects resampled. "
         f"Mean over subjects of their accuracies: {100 * m['subject_accuracy']:.1f} %.", "quiet"))
@@ -92,52 +87,29 @@ def learning(reports: Path) -> str:
 
 
 def auxiliary(m: dict, reports: Path) -> str:
-    """Errors of flow, landmarks and dynamic images, order of scores, place of Grad-CAM, beside a constant; pictures."""
-    def verdict(better: bool) -> str:
-        return "better than the constant" if better else "no better than the constant"
-
-    rows = []
-    if "epe" in m:
-        rows.append(("flow end-point error, pixels of the crop", f"{m['epe']:.3f}",
-                     f"zero flow {m['epe_zero_flow']:.3f}", verdict(m["epe"] < m["epe_zero_flow"])))
-    if "nme" in m:
-        rows.append(("landmark error, percent of the inter-ocular distance", f"{100 * m['nme']:.2f}",
-                     f"constant mean face {100 * m['nme_mean_face']:.2f}", verdict(m["nme"] < m["nme_mean_face"])))
-        rows.append(("frames with a landmark error above 10 %", f"{100 * m['failure_rate']:.1f} %", "", ""))
-    if "mse" in m:
-        rows.append(("dynamic image, mean squared error x 1000", f"{1000 * m['mse']:.2f}",
-                     f"mean image {1000 * m['mse_mean_image']:.2f}", verdict(m["mse"] < m["mse_mean_image"])))
-        rows.append(("- its pattern, without each picture's own gray level", f"{1000 * m['mse_pattern']:.2f}",
-                     f"mean image {1000 * m['mse_pattern_mean_image']:.2f}",
-                     verdict(m["mse_pattern"] < m["mse_pattern_mean_image"])))
-    if "rank_correlation" in m:
-        rows.append(("rank correlation of the frames' scores with time", f"{m['rank_correlation']:.2f}",
-                     "equal scores 0.00", verdict(m["rank_correlation"] > 0)))
-    title = "Auxiliary tasks" if rows else "Where the network looks"
-    if "cam_mass" in m:
-        rows.append((f"Grad-CAM inside the region that truly moves, percent ({m['cam_clips']} clips)",
-                     f"{100 * m['cam_mass']:.1f}", f"an even map {100 * m['cam_area']:.1f}",
-                     verdict(m.get("cam_excess_low", m["cam_mass"] - m["cam_area"]) > 0)))
+    """What the models measure of their own tasks, and where Grad-CAM lies, each beside what costs nothing; pictures."""
+    said = {None: "", True: "better than the constant", False: "no better than the constant"}
+    known = {measure.key: measure for measure in (*measures.of_models(), *measures.HEAT) if measure.key in m}
+    rivals, rows = {measure.rival for measure in known.values()}, []
+    for measure in known.values():
+        if measure.key not in rivals:
+            beside = measures.rival(measure, m)
+            rows.append((measure.title, measure.shown(m[measure.key]),
+                         f"{beside[0]} {measure.shown(beside[1])}" if beside else "", said[measures.beats(measure, m)]))
+    title = "Auxiliary tasks" if any(measure.key in m for measure in measures.of_models()) or not rows else (
+        "Where the network looks")
     pictures = sorted((reports / "plots/results").glob("clip_*.png"))
     return html.section("auxiliary", title, html.grid(
         "Measured on tested subjects, beside doing nothing", ("measure", "network", "constant", "verdict"), rows),
         _drawn(reports, "rank_scores.png"), html.figures(map(html.figure, pictures), "three"))
 
 
-def pretraining(reports: Path) -> str:
-    """Losses at the end of pretraining; for MA2MI whether the reconstruction learned; curves and pictures."""
-    numbers = store.read_json(reports / "pretraining.json")
-    told = [(about, f"{numbers[key]:.4f}", f"{100 * (numbers[key] / numbers['reconstruction'] - 1):+.1f} %"
-             if key != "reconstruction" else "") for key, about in LEARNED if key in numbers]
-    parts = [html.grid("The later frame's latent, estimated on the clips of pretraining",
-                       ("estimated by", "mean L1 error", "against the network"), told, marked=0)]
-    if told:
-        parts.append(html.paragraph(_learned(numbers), "quiet"))
-    if "autoencoder_grey_error" in numbers:
-        error, mean = (numbers[f"autoencoder_grey_error{rest}"] for rest in ("", "_mean_picture"))
-        parts.append(html.paragraph(f"The autoencoder, trained here, gives back frames of clips it has not seen with a "
-                                    f"mean error of {error:.1f} of 255 grey levels; the mean picture's is {mean:.1f}.",
-                                    "quiet"))
+def pretraining(reports: Path, model: str) -> str:
+    """What pretraining learned, by LEARNED and TOLD of the model's config.py; losses; curves, pictures."""
+    numbers, config = store.read_json(reports / "pretraining.json"), params.CONFIGS[model]
+    parts = _learned(numbers, [entry for entry in getattr(config, "LEARNED", ()) if entry[0] in numbers])
+    parts += [html.paragraph(words.format(**numbers), "quiet")
+              for key, words in getattr(config, "TOLD", {}).items() if key in numbers]
     rows = [(key.removeprefix("loss_"), f"{value:.4g}") for key, value in numbers.items() if key.startswith("loss_")]
     parts.append(html.grid(f"Losses, unweighted, mean of the last tenth of {numbers['steps']} steps",
                            ("loss", "value"), rows))
@@ -147,21 +119,18 @@ def pretraining(reports: Path) -> str:
                         html.figures(map(html.figure, sorted(folder.glob("reconstruction_*.png"))), "three"))
 
 
-def _learned(numbers: dict) -> str:
-    """The diagnostics in words; a change below one percent is called none."""
-    def more(key: str) -> float:
-        return 100 * (numbers[key] / numbers["reconstruction"] - 1)
-
-    words = ["It beats copying the earlier frame." if more("copy") > 1 else
-             "It does no better than copying the earlier frame: it has not learned what changes."]
-    if "shuffled_c" in numbers:
-        words.append("With another clip's condition the error grows: the condition carries the motion."
-                     if more("shuffled_c") > 1 else
-                     "With another clip's condition the error stays: the condition is not used.")
-    if "shuffled_position" in numbers:
-        words.append("With another clip's position features it grows too." if more("shuffled_position") > 1 else
-                     "Another clip's position features make no difference.")
-    return " ".join(words)
+def _learned(numbers: dict, entries: list[tuple[str, str, str, str]]) -> list[str]:
+    """A table of the errors beside the first, which is the network's, and in words what each says."""
+    if not entries:
+        return []
+    first = numbers[entries[0][0]]
+    more = {key: 100 * (numbers[key] / first - 1) for key, *_ in entries}
+    rows = [(about, f"{numbers[key]:.4f}", f"{more[key]:+.1f} %" if entry else "")
+            for entry, (key, about, *_) in enumerate(entries)]
+    words = [above if more[key] > 1 else below for key, _, above, below in entries[1:]]
+    return [html.grid("The later frame's latent, estimated on the clips of pretraining",
+                      ("estimated by", "mean L1 error", "against the network"), rows, marked=0),
+            html.paragraph(" ".join(words), "quiet")]
 
 
 def labels(reports: Path) -> str:

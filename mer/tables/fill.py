@@ -14,6 +14,7 @@ from importlib import resources
 
 from mer.base.errors import MerError
 from mer.datasets.releases import is_synthetic
+from mer.evaluation import measures
 from mer.params import CONFIGS
 from mer.runs.collect import Run
 from mer.tables.formats import Row, Table
@@ -184,11 +185,18 @@ def describe(run: Run, metrics: list[str]) -> str:
              f"lambda_f {p['lambda_f']:g}, lambda_m {p['lambda_m']:g}" if p["model"] == "mol" else "",
              f"accuracy sd over seeds {100 * m['accuracy_sd']:.1f}" if "accuracy_sd" in m else "",
              "CONTROL: training labels shuffled" if p.get("shuffle_labels") else "",
-             f"zero flow {m['epe_zero_flow']:.3f} px" if "epe" in metrics and "epe" in m else "",
-             f"constant mean face {100 * m['nme_mean_face']:.2f} %" if "nme" in metrics and "nme" in m else "",
+             *_rivals(metrics, m),
              f"commit {run.commit}" if run.commit else "",
              "in brackets the 95 % interval, subjects resampled" if f"{metrics[0]}_low" in m else ""]
     return ", ".join(word for word in words if word)
+
+
+def _rivals(metrics: list[str], m: dict[str, float]) -> list[str]:
+    """What costs nothing, for each of the metrics that has such a rival: `zero flow 0.097 px`."""
+    known = measures.every()
+    found = {key: measures.rival(known[key], m) for key in metrics if key in known and key in m}
+    return [f"{beside[0]} {known[key].shown(beside[1])} {known[key].unit.split(' of ')[0]}".rstrip()
+            for key, beside in found.items() if beside]
 
 
 def _pretraining(p: dict[str, object]) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
-from mer.evaluation import metrics
+from mer.evaluation import measures, metrics
 
 GOLDEN = np.array([[3, 1, 0], [1, 4, 1], [0, 0, 2]])
 
@@ -31,7 +31,7 @@ def test_agrees_with_scikit_learn(seed):
     n = 5
     labels, predicted = rng.integers(0, n, 200), rng.integers(0, n, 200)
     cm = metrics.confusion(labels, predicted, n)
-    scores = metrics.scores(cm)
+    scores = measures.scores(cm)
     assert scores["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
     assert scores["war"] == pytest.approx(accuracy_score(labels, predicted))
     assert scores["uar"] == pytest.approx(balanced_accuracy_score(labels, predicted))
@@ -49,7 +49,7 @@ def test_a_class_that_is_never_seen_nor_predicted_counts_zero():
 
 
 def test_no_clip_at_all_gives_zeros_and_no_warning():
-    scores = metrics.scores(np.zeros((3, 3), int))
+    scores = measures.scores(np.zeros((3, 3), int))
     assert all(value == 0 for value in scores.values())
 
 
@@ -86,7 +86,8 @@ def test_absent_classes_agree_with_scikit_learn():
     cm, known = metrics.confusion(labels, predicted, 5), {"labels": range(5), "zero_division": 0}
     for name, score, average in (("uf1", f1_score, "macro"), ("wf1", f1_score, "weighted"),
                                  ("uar", recall_score, "macro"), ("war", recall_score, "weighted")):
-        assert metrics.SCORES[name](cm) == pytest.approx(score(labels, predicted, average=average, **known)), name
+        assert measures.every()[name].compute(cm) == pytest.approx(
+            score(labels, predicted, average=average, **known)), name
 
 
 def test_order_of_clips_changes_nothing():
@@ -107,6 +108,6 @@ def test_subject_mean_weighs_subjects_not_clips():
 
 def test_many_tables_at_once_equal_one_by_one():
     stack = np.random.default_rng(1).integers(0, 5, (7, 4, 3, 3))
-    for score in metrics.SCORES.values():
+    for score in (measure.compute for measure in measures.SCORES):
         one_by_one = [[float(score(cm)) for cm in row] for row in stack]
         np.testing.assert_allclose(score(stack), one_by_one)

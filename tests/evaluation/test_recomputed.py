@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 from mer import params
 from mer.base import store
 from mer.base.knobs import flatten
-from mer.evaluation import metrics, predictions, results, significance
+from mer.evaluation import measures, predictions, results, significance
 from mer.runs import collect
 from mer.tables import fill as tables
 
@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = ("negative", "positive", "surprise")
 SETTINGS = {"bootstrap": 2000, "permutations": 5000, "seed": 0}  # of params.yaml
 PEOPLE = {"casme2": 24, "samm": 28, "smic": 16}  # MEGC2019: 68 subjects, 442 clips; here 438
+SCORES = {score.key for score in measures.SCORES}
 NOT_MEASURED = {"backbone_parameters"}  # counted in the network
 TABLES = [(short, name) for short in tables.PAPERS for name, spec in tables.paper(short)["tables"].items()
           if spec.get("kind") != "rank_sum"]
@@ -63,7 +64,7 @@ def again(path: Path, metric: str) -> float:
     """A metric from the file, by other means than mer.evaluation.metrics."""
     dataset, _, score = metric.rpartition("_")
     mine = [row for row in rows(path) if dataset not in PEOPLE or row["subject"].startswith(f"{dataset}/")]
-    column = next((name for name, key in results.AUX.items() if key == metric), None)
+    column = next((name for name, measure in measures.columns().items() if measure.key == metric), None)
     if column:
         values = [float(row[column]) for row in mine if row[column]]
         return sum(values) / len(values)
@@ -80,7 +81,7 @@ def again(path: Path, metric: str) -> float:
 @cache
 def interval_again(path: Path, metric: str) -> tuple[float, float]:
     by_subject = significance.subject_confusions(predictions.read(path).where("last"))
-    return significance.bootstrap(by_subject, metrics.SCORES[metric], SETTINGS["bootstrap"], SETTINGS["seed"])
+    return significance.bootstrap(by_subject, measures.every()[metric].compute, SETTINGS["bootstrap"], SETTINGS["seed"])
 
 
 def concrete(value: object, default: object) -> object:
@@ -132,7 +133,7 @@ def test_a_cell_with_its_interval_takes_less_than_five_seconds(run, metric):
         kept.cache_clear()
     began = time.process_time()
     value = again(run / "predictions.csv", metric)
-    interval = interval_again(run / "predictions.csv", metric) if metric in metrics.SCORES else ()
+    interval = interval_again(run / "predictions.csv", metric) if metric in SCORES else ()
     assert time.process_time() - began < 5
     numbers = json.loads((run / "metrics.json").read_text())
     assert numbers[metric] == pytest.approx(value, rel=1e-13)
@@ -147,7 +148,7 @@ def test_the_whole_of_metrics_json_comes_back_from_the_file_in_any_order_of_its_
     t = predictions.read(tmp_path / "mixed.csv")
     mixed = results.summarise(t, NAMES, ("last", "oracle"), **SETTINGS)
     assert mixed == pytest.approx(numbers, rel=1e-13)  # sums of errors in another order: the last bit
-    counted = [key for key in numbers if key not in results.AUX.values()]
+    counted = [key for key in numbers if key not in {measure.key for measure in measures.columns().values()}]
     assert {key: mixed[key] for key in counted} == {key: numbers[key] for key in counted}
     predictions.write(tmp_path / "sorted.csv", t)
     assert (tmp_path / "sorted.csv").read_bytes() == (run / "predictions.csv").read_bytes()

@@ -242,7 +242,7 @@ def test_evaluate_measures_grad_cam_against_the_truth(other):
     ({"reconstruction": 1.0, "copy": 1.2, "shuffled_c": 1.3, "shuffled_position": 1.2}, "it grows too")])
 def test_a_reconstruction_that_did_not_learn_is_called_so(tmp_path, numbers, words):
     store.write_json(tmp_path / "pretraining.json", {"steps": 10, **numbers})
-    assert words in sections.pretraining(tmp_path)
+    assert words in sections.pretraining(tmp_path, "ma2mi")
 
 
 def test_an_excess_that_may_be_chance_is_not_called_better(tmp_path):

@@ -5,6 +5,8 @@ Source: FDP (2025), sections 3 and 4.1.3, ablations of Tables 9, 10, 11 and 14.
 
 from dataclasses import dataclass, field
 
+from mer.base.measure import Measure
+
 TASKS = ("mer", "dynamic", "rank")
 BACKBONES = ("local_global", "vit_base", "resnet18")
 MHC = ("conv", "conv_pw", "multihead")
@@ -18,6 +20,16 @@ STAGE_SIDES = (16, 8, 4, 2)  # of the maps in each stage
 LOCAL = (96, 192, 384, 768)  # channels of the stages' local blocks (released code)
 GLOBAL = (128, 256, 512, 1024)  # and of their global blocks
 STEM = (64, 32, 64, 64)
+MEASURES = (
+    Measure("mse", "dynamic image, mean squared error", "x 1000", 1000, 2, rival="mse_mean_image", column="mse"),
+    Measure("mse_mean_image", "mean image", "x 1000", 1000, 2, column="mse_mean_image"),
+    # (ours) the stretch to [0, 1] gives every dynamic image a gray level of its own, which says nothing of motion
+    Measure("mse_pattern", "its pattern, without each picture's own gray level", "x 1000", 1000, 2,
+            rival="mse_pattern_mean_image", column="mse_pattern"),
+    Measure("mse_pattern_mean_image", "mean image's pattern", "x 1000", 1000, 2, column="mse_pattern_mean_image"),
+    Measure("rank_correlation", "rank correlation of the frames' scores with time", "", 1, 2, "more",
+            constant=("equal scores", 0.0), column="rank_correlation", least=-1),
+)
 
 
 def _per_stage(*values: int):

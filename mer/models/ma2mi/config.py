@@ -20,6 +20,22 @@ DOWN = 8  # pixels of the picture to one pixel of the latent, along a side
 CELL = 32  # pixels of the picture to one position of the encoders' grid, along a side
 FEATURES = 512  # channels of F_p and F_a at width 1
 
+LEARNED = (  # an error of pretraining.json, by what the latent is estimated; what it says if it is over 1 % above the
+    # network's, and if not
+    ("reconstruction", "the network", "", ""),
+    ("copy", "copying the earlier frame's", "It beats copying the earlier frame.",
+     "It does no better than copying the earlier frame: it has not learned what changes."),
+    ("shuffled_c", "the network, with the condition of another clip",
+     "With another clip's condition the error grows: the condition carries the motion.",
+     "With another clip's condition the error stays: the condition is not used."),
+    ("shuffled_position", "the network, with the position features of another clip",
+     "With another clip's position features it grows too.",
+     "Another clip's position features make no difference."))
+TOLD = {"autoencoder_grey_error": (  # further keys of pretraining.json and the sentence with them
+    "The autoencoder, trained here, gives back frames of clips it has not seen with a mean error of "
+    "{autoencoder_grey_error:.1f} of 255 grey levels; the mean picture's is "
+    "{autoencoder_grey_error_mean_picture:.1f}.")}
+
 
 @dataclass(frozen=True)
 class Ma2miConfig:

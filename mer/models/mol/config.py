@@ -5,6 +5,8 @@ Source: MOL (TPAMI 2025), sections 3 and 4.3 (ablations of Tables VIII-XIII).
 
 from dataclasses import dataclass
 
+from mer.base.measure import Measure
+
 TASKS = ("mer", "flow", "landmark")
 FCC = ("fcc", "fcc_v", "fcc_h", "transformer", "release", "off")
 CCC = ("paper", "release", "off")
@@ -16,6 +18,13 @@ SIZE = 128  # side of the crop the network sees, pixels
 MAP = 16  # side of the feature maps F_k after the conv stack
 POINTS = 68
 TRANSFORMER_HEADS = 4
+MEASURES = (
+    Measure("epe", "flow end-point error", "px of the crop", rival="epe_zero_flow", column="epe"),
+    Measure("epe_zero_flow", "zero flow", "px of the crop", column="epe_zero"),
+    Measure("nme", "landmark error", "% of the inter-ocular distance", 100, 2, rival="nme_mean_face", column="nme"),
+    Measure("nme_mean_face", "constant mean face", "% of the inter-ocular distance", 100, 2, column="nme_mean_face"),
+    Measure("failure_rate", "frames with a landmark error above 10 %", "%", 100, 1, column="failures"),
+)
 
 
 @dataclass(frozen=True)
