@@ -81,7 +81,7 @@ def trained(name: str, steps: int, batch: int) -> dict[str, str]:
     budget = dataclasses.replace(engine.budget(p, section), steps=steps, batch=batch, eval_every=0)
     if name == "conv_ae":
         side = p.pretrain.crop
-        task, model = autoencoder_training.ConvAeTask(p.ma2mi.size), ConvAe(p.ma2mi.conv_ae_width)
+        task, model = autoencoder_training.ConvAeMethod(p.ma2mi.size), ConvAe(p.ma2mi.conv_ae_width)
         data = autoencoder_training.Frames(whole(256, N, side, side).to(torch.uint8))
     elif name == "ma2mi_pretrain":
         task, data = ma2mi_task.Reconstruction(p), latents(p)

@@ -104,7 +104,7 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
     """Train `model` in place on the clips `rows` of `clips`.
 
     Args:
-        task: a `tasks.Task`: draws the batches, gives the losses and their weights.
+        task: a `tasks.Method`: draws the batches, gives the losses and their weights.
         state: file of the resume state, written every `budget.checkpoint_every` steps.
         desc: what is trained, for progress lines.
         evaluate: called with the model every `budget.eval_every` steps; what it returns is kept with the step.

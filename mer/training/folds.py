@@ -38,7 +38,7 @@ class Plan:
     device: str
 
     @property
-    def task(self) -> tasks.Task:
+    def task(self) -> tasks.Method:
         """The model's side of training in the folds."""
         return tasks.task(self.params)
 
@@ -110,7 +110,7 @@ def shuffled(clips: Clips, rows: torch.Tensor, seed: int) -> Clips:
 
 
 def start_model(plan: Plan, clips: Clips, rows: torch.Tensor, seed: int, name: str,
-                task: tasks.Task | None = None) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+                task: tasks.Method | None = None) -> tuple[nn.Module, dict[str, torch.Tensor]]:
     """A network, freshly initialised or pretrained, its input statistics fitted on the training clips `rows` alone.
 
     Also the constants of those clips that its estimates are compared with (MOL: their mean face).

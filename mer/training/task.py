@@ -1,6 +1,6 @@
 """What differs between the papers' models when they are trained: the network, its data, losses and what is measured.
 
-`Task` is the common part; mer/models/*/task.py hold the models' own.
+`Method` is the common part; mer/models/*/task.py hold the models' own.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from mer.training.batches import Batch, Clips, Entry
 from mer.training.engine import Budget
 
 
-class Task:
+class Method:
     """One model's side of training; what is not overridden suits a network that sees the sampled frames alone.
 
     Attributes:
@@ -85,12 +85,12 @@ class Task:
         return {}, {}
 
 
-def task(params) -> Task:
+def task(params) -> Method:
     """The task of `params.model` in the folds: `Folds` of its folder's task.py."""
     return importlib.import_module(f"mer.models.{params.model}.task").Folds(params)
 
 
-def pretraining(params) -> Task | None:
+def pretraining(params) -> Method | None:
     """The task of `params.model` on the macro-expression releases; None where the settings leave pretraining out.
 
     It is what `pretraining` of its folder's task.py says, or without it that of the folds.

@@ -10,7 +10,7 @@ from mer.base.errors import MerError
 from mer.training import checkpoint, engine
 from mer.training.batches import Clips
 from mer.training.engine import Budget
-from mer.training.task import Task
+from mer.training.task import Method
 
 
 class Small(nn.Module):
@@ -25,7 +25,7 @@ class Small(nn.Module):
         return {"logits": self.net(frames.mean(dim=1))}
 
 
-class SmallTask(Task):
+class SmallMethod(Method):
     weights = {"mer": 1.0}
 
     def losses(self, outputs, batch):
@@ -53,10 +53,10 @@ def run(state, stop_at=None, budget=BUDGET):
         steps.append(m.training)
         if stop_at is not None and len(steps) == stop_at:
             raise KeyboardInterrupt
-        found = engine.predict(m, SmallTask(None), data, torch.arange(20), crop=8)
+        found = engine.predict(m, SmallMethod(None), data, torch.arange(20), crop=8)
         return [torch.cat([outputs["logits"] for _, _, outputs in found])]
 
-    return model, engine.train(model, SmallTask(None), data, torch.arange(20), budget, seed=7, state=state,
+    return model, engine.train(model, SmallMethod(None), data, torch.arange(20), budget, seed=7, state=state,
                                desc="test", evaluate=evaluate)
 
 
@@ -81,7 +81,7 @@ def test_evaluation_leaves_the_model_in_training_mode_and_training_learns(tmp_pa
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_name_and_step(tmp_path):
-    class Broken(SmallTask):
+    class Broken(SmallMethod):
         def losses(self, outputs, batch):
             return {"mer": outputs["logits"].sum() * float("inf")}
 

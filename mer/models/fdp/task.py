@@ -5,10 +5,10 @@ from torch import Tensor
 from mer.models.fdp import losses
 from mer.models.fdp.network import FDP
 from mer.training import batches
-from mer.training.task import Task
+from mer.training.task import Method
 
 
-class Folds(Task):
+class Folds(Method):
     head_key = FDP.HEAD
 
     def __init__(self, params):

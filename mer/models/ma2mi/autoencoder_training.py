@@ -30,7 +30,7 @@ class Frames:
         return len(self.frames)
 
 
-class ConvAeTask:
+class ConvAeMethod:
     """The engine's view: single frames, L1 in pixels and a small KL term (latent diffusion's weight)."""
 
     weights = {"pixels": 1.0, "kl": KL_WEIGHT}
@@ -70,7 +70,7 @@ def run(p, stores: list[Path], scratch: Path, out: Path, device: str) -> dict[st
     budget = Budget(steps=cfg.conv_ae_steps, batch=FRAMES, crop=p.pretrain.crop, flip=True, schedule="one_cycle",
                     lr=LEARNING_RATE, weight_decay=0.0, clip_norm=1.0, flow_pairs=0,
                     checkpoint_every=p.pretrain.checkpoint_every, precision=p.train.precision)
-    log, _ = engine.train(model, ConvAeTask(cfg.size), frames, torch.arange(len(frames)), budget,
+    log, _ = engine.train(model, ConvAeMethod(cfg.size), frames, torch.arange(len(frames)), budget,
                           seed=engine.derive(p.seeds[0], "conv_ae"), state=scratch / "conv_ae.pt", desc="conv_ae")
     model.eval()
     some = torch.linspace(0, len(frames) - 1, min(256, len(frames))).long().to(device)

@@ -13,10 +13,10 @@ from mer.models.ma2mi.losses import ma2mi_losses
 from mer.models.ma2mi.network import MIACNet
 from mer.models.parts.resnet18 import load_imagenet
 from mer.training import batches
-from mer.training.task import Task
+from mer.training.task import Method
 
 
-class _Ma2mi(Task):
+class _Ma2mi(Method):
     head_key = MIACNet.HEAD
 
     def __init__(self, params):
@@ -113,7 +113,7 @@ class Maer(_Ma2mi):
         return self.network(n_classes)
 
 
-def pretraining(params) -> Task | None:
+def pretraining(params) -> Method | None:
     """The task of ma2mi.pretraining; None for `none`."""
     kind = {"ma2mi": Reconstruction, "maer": Maer, "none": None}[params.ma2mi.pretraining]
     return kind and kind(params)

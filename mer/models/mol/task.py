@@ -6,10 +6,10 @@ from torch import Tensor
 from mer.models.mol import losses
 from mer.models.mol.network import MOL
 from mer.training import batches
-from mer.training.task import Task
+from mer.training.task import Method
 
 
-class Folds(Task):
+class Folds(Method):
     head_key = MOL.HEAD
 
     def __init__(self, params):
