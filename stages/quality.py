@@ -8,6 +8,7 @@ from mer.base import environment, parallel, store
 from mer.base.errors import main
 from mer.datasets.class_sets import class_index, label_set
 from mer.datasets.clips import raw_root, read_clips
+from mer.datasets.releases import is_synthetic
 from mer.labels import quality, records
 from mer.labels.truth import read_truth
 from mer.reporting import quality_plots
@@ -21,7 +22,7 @@ def measure(dataset: str, set_name: str, p: params.Params) -> quality.Quality:
     labels = label_set(dataset, set_name, "data/aligned")
     class_of = {c.clip_id: labels.names[k] for c in clips if (k := class_index(c, labels)) is not None}
     truth = read_truth(raw_root(dataset), clips)
-    result = quality.Quality(numbers={"is_synthetic": int(dataset in ("synthetic", "synthetic_macro"))})
+    result = quality.Quality(numbers={"is_synthetic": int(is_synthetic([dataset]))})
     marks, summary = records.read(f"data/landmarks/{dataset}", clips, ["points", "how", "score", "numbers"])
     quality.measure_landmarks(result, marks, clips, truth, len(summary["excluded"]))
     flows, _ = records.read_labelled(f"data/flow/{dataset}", ["flow"])

@@ -9,16 +9,14 @@ import numpy as np
 
 from mer.base import store
 from mer.labels.head_motion import without_head_motion
+from mer.reporting.flow_colours import flow_colours
 
 CAPTION = 18  # px
 
 
 def flow_picture(flow: np.ndarray, full: float) -> np.ndarray:
-    """Flow (2, H, W) in px as a picture (H, W, 3) BGR uint8: hue = direction, brightness = length / `full` px."""
-    u, v = flow.astype(np.float32)
-    hue = (np.degrees(np.arctan2(v, u)) % 360 / 2).astype(np.uint8)
-    value = (np.clip(np.hypot(u, v) / full, 0, 1) * 255).astype(np.uint8)
-    return cv2.cvtColor(np.dstack([hue, np.full_like(hue, 255), value]), cv2.COLOR_HSV2BGR)
+    """Flow (2, H, W) in px as a picture (H, W, 3) BGR uint8, full colour at `full` px."""
+    return np.uint8(np.rint(255 * flow_colours(flow, full)))[..., ::-1]
 
 
 def read_rows(root: Path) -> list[dict[str, str]]:
@@ -90,4 +88,4 @@ def write(roots: dict[str, Path], out: Path) -> None:
          "First frame of each subject: procedural faces, no person.")
     for name, root in roots.items():
         save(expressions_sheet(root), out / f"{name}.png", f"Expressions of the {name} release (synthetic data)",
-             "Onset, apex and the true flow between them without head motion; hue is direction, brightness length.")
+             "Onset, apex and the true flow between them without head motion; hue: direction, depth of colour: length.")

@@ -15,8 +15,9 @@ from mer.base import store
 from mer.base.errors import MerError
 from mer.evaluation.metrics import accuracy, confusion, confusion_by
 from mer.evaluation.predictions import Predictions
+from mer.reporting.flow_colours import INK
 
-INK, MUTED, GRID, MAIN, WARM = "#1c2733", "#55626f", "#e3e8ec", "#0b6480", "#b3501b"
+MUTED, GRID, MAIN, WARM = "#55626f", "#e3e8ec", "#0b6480", "#b3501b"
 UNITS = {"mer": "nats", "flow": "px²", "landmark": "inter-ocular distances"}  # of a loss; others have none
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#cfe6ec", "#5fa9bd", "#0b6480", "#063a4c"])
 WIDTH = 4.6  # inches

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import matplotlib
 
 matplotlib.use("Agg")
@@ -10,6 +9,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
 from mer.labels.quality import PARTS, Quality  # noqa: E402
+from mer.reporting.flow_colours import flow_colours, wheel  # noqa: E402
 
 
 def draw(quality: Quality, folder: Path, title: str) -> list[Path]:
@@ -59,13 +59,6 @@ def _magnitude(quality: Quality, title: str):
     return figure
 
 
-def flow_colours(flow: np.ndarray, top: float) -> np.ndarray:
-    """(2, H, W) flow as (H, W, 3) RGB uint8: direction as hue, length as saturation, full at `top` pixels."""
-    length, angle = cv2.cartToPolar(np.float32(flow[0]), np.float32(flow[1]), angleInDegrees=True)
-    full = np.clip(length / top * 255, 0, 255)
-    return cv2.cvtColor(np.stack([angle / 2, full, np.full_like(full, 255)], -1).astype(np.uint8), cv2.COLOR_HSV2RGB)
-
-
 def _examples(quality: Quality, title: str, rows: int = 4):
     by_label: dict[str, dict] = {}  # one example of each raw label first, then whatever comes
     for example in quality.examples:
@@ -83,7 +76,8 @@ def _examples(quality: Quality, title: str, rows: int = 4):
         line[1].imshow(example["apex"], cmap="gray", vmin=0, vmax=255)
         line[1].set_title(f"apex ({example['label']})", fontsize=7)
         line[2].imshow(flow_colours(example["flow"], top))
-        line[2].set_title(f"TV-L1, full colour {top:.1f} px", fontsize=7)
+        line[2].set_title("TV-L1", fontsize=7)
+        wheel(line[2], top)
         if "truth" in example:
             line[3].imshow(flow_colours(example["truth"] * example["valid"], top))
             line[3].set_title(f"truth; EPE {example['epe']:.2f} (zero {example['epe_zero']:.2f})", fontsize=7)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mer import params
 from mer.base import environment, store
+from mer.datasets.releases import is_synthetic
 from mer.evaluation import measures, predictions
 from mer.evaluation import metrics as scores
 from mer.evaluation.results import RULES
@@ -158,7 +159,7 @@ def releases(reports: Path, parameters: dict) -> str:
         lost += [(entry["clip_id"], name, "index", entry["reason"]) for entry in s["excluded"]]
         lost += [(entry["clip_id"], name, entry["stage"], entry["reason"]) for entry in told[name]["excluded"]]
     sheets = (_all_of(reports / "plots/synthetic", "wide")
-              if {"synthetic", "synthetic_macro"} & set(names) else "")
+              if is_synthetic(names) else "")
     return html.section(
         "data", "Data", html.grid("Releases", ("dataset", "role", "release", "clips", "subjects", "labels"), rows),
         html.grid("Clips left out, and why", ("clip", "dataset", "stage", "reason"), lost)

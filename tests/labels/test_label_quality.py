@@ -135,11 +135,3 @@ def test_truth_is_matched_by_frame_number_and_a_frame_without_it_is_told():
     assert true_points("a", truth, np.array([2, 10]))[:, 0, 0].tolist() == [1, 0]
     with pytest.raises(MerError, match="a: frame 3 has no true points"):
         true_points("a", truth, np.array([2, 3]))
-
-
-def test_colours_follow_direction_and_length():
-    flow = np.zeros((2, 1, 3))
-    flow[0, 0] = [0, 2, -2]
-    colours = quality_plots.flow_colours(flow, 2.0)
-    assert colours[0, 0].tolist() == [255, 255, 255] and colours[0, 1].tolist() == [255, 0, 0]
-    assert colours[0, 2].tolist() == [0, 255, 255]

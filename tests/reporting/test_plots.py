@@ -9,7 +9,7 @@ from mer.base import store
 from mer.base.errors import MerError
 from mer.datasets.releases import is_synthetic
 from mer.models.mol import pictures as mol_drawings
-from mer.reporting import clips_drawn, plots
+from mer.reporting import clips_drawn, flow_colours, plots
 
 SAMPLING = {"t": 8, "span": "clip", "seed": 0}
 
@@ -131,7 +131,7 @@ def test_warping_by_the_flow_gives_back_the_first_frame():
 def test_flow_colours_tell_direction_and_length():
     flow = np.zeros((2, 1, 3))
     flow[0, 0] = [0, 2, -2]
-    still, right, left = mol_drawings.flow_colours(flow, 2.0)[0]
+    still, right, left = flow_colours.flow_colours(flow, 2.0)[0]
     assert still.tolist() == [1, 1, 1]
     np.testing.assert_allclose(right + left, [1, 1, 1], atol=1e-12)  # opposite directions, complementary colours
     assert right.tolist() == [1, 0, 0]

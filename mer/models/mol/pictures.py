@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.colors import hsv_to_rgb
 
 from mer.evaluation import outputs
 from mer.evaluation.predictions import Predictions
 from mer.reporting import clip_pictures, pictures, plots
+from mer.reporting.flow_colours import flow_colours, wheel
 
 TITLE = "Landmarks and flow"  # of the pictures of a clip of one's own
 FAINT = 0.15  # pixels of motion below which a flow is all but transparent
@@ -88,13 +88,6 @@ def warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
             + (image[bottom, left] * (1 - fx) + image[bottom, right] * fx) * fy)
 
 
-def flow_colours(flow: np.ndarray, longest: float) -> np.ndarray:
-    """(H, W, 3) RGB in [0, 1]: hue is the direction, saturation the length; white is 0, full colour `longest` px."""
-    length = np.clip(np.hypot(flow[0], flow[1]) / longest, 0, 1)
-    hue = np.arctan2(flow[1], flow[0]) / (2 * np.pi) % 1
-    return hsv_to_rgb(np.stack([hue, length, np.ones_like(length)], axis=-1))
-
-
 def _draw_clip(seen: Seen, row: Predictions, rank: str, by: str, path: Path, synthetic: bool) -> None:
     title = f"{rank} clip by {by}: {pictures.name_of(row)}"
     with_flow = seen.estimate is not None
@@ -132,17 +125,6 @@ def _draw_clip(seen: Seen, row: Predictions, rank: str, by: str, path: Path, syn
     flow = ", flow by TV-L1 and estimated, and frame k+1 warped back by Eq. (11)" if with_flow else ""
     plots.save(fig, path, title, "Two consecutive sampled frames in the centre crop, landmarks by dlib and estimated"
                f"{flow}: {told}.", synthetic)
-
-
-def wheel(ax, longest: float) -> None:
-    """The legend of the flow colours: a disc whose rim is `longest` pixels."""
-    side = np.linspace(-1, 1, 81)
-    field = np.stack(np.meshgrid(side, side)) * longest
-    disc = np.concatenate([flow_colours(field, longest), (np.hypot(*field) <= longest)[..., None]], axis=-1)
-    inset = ax.inset_axes([0.74, 0.02, 0.24, 0.24])
-    inset.imshow(disc)
-    inset.axis("off")
-    ax.text(0.73, 0.04, f"rim {longest:.2g} px", transform=ax.transAxes, fontsize=6, color=plots.INK, ha="right")
 
 
 def own_clip(judged, folder: Path) -> list[Path]:
