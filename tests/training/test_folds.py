@@ -48,10 +48,12 @@ def write_stores(data, p, *, lost="s02_cross", other_subject: str | None = None)
             continue
         seed = i + 100 * (clip.subject == other_subject)
         record = aligned[clip.clip_id] = aligned_record(seed)
-        index = sampling.clip_sets(record["numbers"], record["annotation"], t=T, sets=1, span=p.sampling.span,
+        t = p.sampling.t
+        index = sampling.clip_sets(record["numbers"], record["annotation"], t=t, sets=1, span=p.sampling.span,
                                    seed_words=(p.sampling.seed, clip.clip_id))
-        motion = np.random.default_rng(seed).normal(0, 1, (T - 1, 2, SIDE, SIDE)).astype(np.float16)
-        flow[clip.clip_id] = {"index": index, "pair": np.array([(0, 0), (0, 1)], np.int32), "flow": motion}
+        motion = np.random.default_rng(seed).normal(0, 1, (t - 1, 2, SIDE, SIDE)).astype(np.float16)
+        flow[clip.clip_id] = {"index": index, "pair": np.array([(0, k) for k in range(t - 1)], np.int32),
+                              "flow": motion}
     before = {"excluded": [{"clip_id": lost, "stage": "landmarks", "reason": "no face"}] if lost else [], "index": {}}
     for stage, made in (("aligned", aligned), ("flow", flow), ("dynamic", {})):
         records.write(data / stage / "own", stage, clips, made, attrs={}, summary={}, before=before)
