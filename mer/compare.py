@@ -20,18 +20,18 @@ from mer.base.knobs import flatten
 from mer.evaluation import metrics, predictions
 from mer.reporting import comparison
 from mer.reporting.comparison import Comparison, Experiment
-from mer.runs import finished, revisions
+from mer.runs import finished, sources
 
 FILES = ("params.yaml", "reports/metrics.json", "reports/predictions.csv")
 
 
 def read(letter: str, name: str) -> Experiment:
-    """The finished experiment that `name` stands for (see `revisions.find`).
+    """The finished experiment that `name` stands for (see `sources.find`).
 
     Raises:
         MerError: no such experiment; a file is missing, damaged, or not of the same run as the others.
     """
-    source = revisions.find(name)
+    source = sources.find(name)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for path in (*FILES, *(["dvc.lock"] if source.has("dvc.lock") else [])):

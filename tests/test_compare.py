@@ -22,7 +22,7 @@ from mer.base import store
 from mer.base.errors import MerError
 from mer.evaluation import metrics, predictions, results, significance
 from mer.reporting import comparison, comparison_page, pretraining_plots
-from mer.runs import revisions
+from mer.runs import sources
 from stages import evaluate
 
 DVC_YAML = """stages:
@@ -279,8 +279,8 @@ def test_numbers_of_two_runs_are_not_mixed(project, tmp_path):
 def test_a_file_that_the_revision_never_had_is_told_apart_from_one_not_in_the_cache(project):
     with contextlib.chdir(project):
         with pytest.raises(MerError, match="base: reports/nothing.csv is not part of this revision"):
-            revisions.find("base").text("reports/nothing.csv")
-        assert revisions.find("lost").has("reports/predictions.csv")
+            sources.find("base").text("reports/nothing.csv")
+        assert sources.find("lost").has("reports/predictions.csv")
 
 
 def test_the_command_exits_with_2_and_one_line_outside_of_a_repository(tmp_path):

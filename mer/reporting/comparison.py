@@ -16,7 +16,7 @@ from mer.evaluation import metrics, significance
 from mer.evaluation.predictions import Predictions
 from mer.evaluation.results import RULES
 from mer.evaluation.significance import Paired
-from mer.runs.revisions import Source
+from mer.runs.sources import Source
 
 SCORES = {"accuracy": "accuracy", "uf1": "UF1", "uar": "UAR", "wf1": "weighted F1", "war": "WAR"}
 BESIDE = (  # keys of metrics.json, what they are, factor, digits: shown where two experiments have them

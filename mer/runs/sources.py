@@ -1,6 +1,6 @@
 """Files of a finished experiment, wherever it is: a DVC experiment, a Git revision, the workspace, another checkout.
 
-    source = revisions.find("lofty-wren")
+    source = sources.find("lofty-wren")
     source.text("reports/metrics.json")
 """
 
