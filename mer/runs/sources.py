@@ -1,4 +1,4 @@
-"""Files of a finished experiment, wherever it is: a DVC experiment, a Git revision, the workspace, another checkout.
+"""Files of an experiment, wherever it is: a DVC experiment, a Git revision, the workspace, another checkout.
 
     source = sources.find("lofty-wren")
     source.text("reports/metrics.json")
@@ -6,7 +6,9 @@
 
 import contextlib
 import functools
+import json
 import logging
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -33,32 +35,57 @@ class Source:
         Raises:
             MerError: it is not there, or its content is not in the cache.
         """
+        found = self.plain(path)
+        if found is not None:
+            return found
         try:
-            return self._bytes(path).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise MerError(f"{self.name}: {path}: not a text file ({error})") from None
+            if self.folder is not None:
+                raise FileNotFoundError
+            with _quiet():
+                return self._decoded(path, self._tracked.read_bytes(path))
         except FileNotFoundError:
             raise MerError(self._missing(path)) from None
 
+    def plain(self, path: str) -> str | None:
+        """A file's content as the folder or Git itself holds it, None where neither does: DVC is not asked, because it
+        first reads the whole graph of the revision, which takes a second."""
+        if self.folder is not None:
+            file = self.folder / path
+            return self._decoded(path, file.read_bytes()) if file.is_file() else None
+        shown = subprocess.run(["git", "show", f"{self.commit}:./{path}"], capture_output=True, check=False)
+        return None if shown.returncode else self._decoded(path, shown.stdout)
+
+    def json(self, path: str) -> object:
+        """The value of a JSON file.
+
+        Raises:
+            MerError: as `text`, or it is no JSON.
+        """
+        content = self.text(path)
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise MerError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from None
+
     def has(self, path: str) -> bool:
         """Whether the experiment has such a file, be its content in the cache or not."""
-        return (self.folder / path).is_file() if self.folder is not None else self._tracked.exists(path)
+        return self.plain(path) is not None or (self.folder is None and self._tracked.exists(path))
 
-    def _bytes(self, path: str) -> bytes:
-        if self.folder is not None:
-            return (self.folder / path).read_bytes()
-        # what Git holds comes from Git: DVC first reads the whole graph of the revision, which takes a second
-        shown = subprocess.run(["git", "show", f"{self.commit}:./{path}"], capture_output=True, check=False)
-        if shown.returncode == 0:
-            return shown.stdout
-        with _quiet():
-            return self._tracked.read_bytes(path)
+    def _decoded(self, path: str, content: bytes) -> str:
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise MerError(f"{self.name}: {path}: not a text file ({error})") from None
 
     @functools.cached_property
     def _tracked(self):
         from dvc.api import DVCFileSystem
+        from dvc.exceptions import NotDvcRepoError
 
-        return DVCFileSystem(".", rev=self.commit)
+        try:
+            return DVCFileSystem(".", rev=self.commit)
+        except NotDvcRepoError:
+            raise MerError(f"{self.name}: no project under DVC here; run the command in the project's root") from None
 
     def _missing(self, path: str) -> str:
         if self.folder is not None:
@@ -71,20 +98,27 @@ class Source:
 
 
 def find(name: str) -> Source:
-    """The source called `name`: `workspace`, a DVC experiment, what Git knows, or a folder, tried in this order.
+    """The source called `name`: `workspace`, a DVC experiment, what Git knows, or a folder, tried in this order; a name
+    with a `/` in it that is a folder is that folder.
 
     Raises:
         MerError: none of these, naming the nearest; or an experiment's name that stands for several.
     """
     if name == WORKSPACE:
         return Source(name, folder=Path())
-    commit, known = _resolve(name)
+    there = Path(name).is_dir()
+    commit, known = ("", []) if there and (os.sep in name or name in (".", "..")) else _resolve(name)
     if commit:
         return Source(name, commit)
-    if Path(name).is_dir():
-        return Source(Path(name).resolve().name, folder=Path(name))
+    if there:
+        return at(name)
     raise MerError(f"{name}: no DVC experiment, Git revision or folder of this name{nearest(name, known)}; `dvc exp "
                    "list --all-commits` names the experiments")
+
+
+def at(folder: str | Path) -> Source:
+    """The source that is a folder."""
+    return Source(Path(folder).resolve().name, folder=Path(folder))
 
 
 def _resolve(name: str) -> tuple[str, list[str]]:
