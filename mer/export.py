@@ -1,7 +1,7 @@
 """`python -m mer.export`: a finished run's networks as safetensors, with a model card and all that rebuilds them.
 
 The folder holds one .safetensors file a network, config.json (parameters, classes, who was held out) and README.md, the
-model card. `python -m mer.predict CLIP --run FOLDER` applies it; in Python see mer/runs/finished.py.
+model card. `python -m mer.predict CLIP --run FOLDER` applies it; in Python see mer/runs/README.md.
 """
 
 import argparse
