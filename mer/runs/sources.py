@@ -38,13 +38,19 @@ class Source:
         found = self.plain(path)
         if found is not None:
             return found
+        if self.folder is not None:
+            raise MerError(f"{self.name}: no {path} there; run `dvc checkout` (or `dvc pull`) to fetch it, `dvc repro` "
+                           "to make it")
+        from dvc_data.index import DataIndexDirError
+
         try:
-            if self.folder is not None:
-                raise FileNotFoundError
             with _quiet():
                 return self._decoded(path, self._tracked.read_bytes(path))
+        except DataIndexDirError:  # the list of the folder that it is in
+            raise MerError(self._not_cached(path)) from None
         except FileNotFoundError:
-            raise MerError(self._missing(path)) from None
+            raise MerError(self._not_cached(path) if self.has(path) else f"{self.name}: {path} is not part of this "
+                           "revision; it was not run: `git checkout` it and `dvc repro`") from None
 
     def plain(self, path: str) -> str | None:
         """A file's content as the folder or Git itself holds it, None where neither does: DVC is not asked, because it
@@ -87,14 +93,9 @@ class Source:
         except NotDvcRepoError:
             raise MerError(f"{self.name}: no project under DVC here; run the command in the project's root") from None
 
-    def _missing(self, path: str) -> str:
-        if self.folder is not None:
-            return (f"{self.name}: no {path} there; run `dvc checkout` (or `dvc pull`) to fetch it, `dvc repro` to "
-                    "make it")
-        if self.has(path):
-            return (f"{self.name}: the content of {path} is not in the cache; run `dvc fetch --all-commits` (`dvc exp "
-                    "pull REMOTE NAME` for an experiment), or make it again by `dvc exp run`")
-        return f"{self.name}: {path} is not part of this revision; it was not run: `git checkout` it and `dvc repro`"
+    def _not_cached(self, path: str) -> str:
+        return (f"{self.name}: the content of {path} is not in the cache; run `dvc fetch --all-commits` (`dvc exp pull "
+                "REMOTE NAME` for an experiment), or make it again by `dvc exp run`")
 
 
 def find(name: str) -> Source:
