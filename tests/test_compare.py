@@ -232,6 +232,14 @@ def test_parameters_of_another_version_are_compared_as_written(tmp_path):
     assert "cannot resolve the parameters of B b" in compare.told(c)
 
 
+def test_a_dataset_that_is_not_there_any_more_is_told_without_its_folder(tmp_path):
+    for name in "ab":
+        leave(tmp_path / name, table(1, 0, dataset="mine"), datasets="[mine]", classes="all")
+    c = opened(tmp_path, str(tmp_path / "a"), str(tmp_path / "b"))
+    for text in (compare.told(c), comparison_page.build(c)):
+        assert "needs data/raw/mine/clips.csv" in text and str(tmp_path) not in text
+
+
 def test_a_page_names_no_folder_of_this_machine_and_is_the_same_again(project, tmp_path, monkeypatch, capsys):
     leave(tmp_path / "elsewhere", table(1, 3))
     asked(project, "base", str(tmp_path / "elsewhere"), "--out", str(tmp_path / "page.html"), monkeypatch=monkeypatch)

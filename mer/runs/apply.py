@@ -164,8 +164,7 @@ def remarks(run: finished.Run, networks, film: Footage, clip: Clip, marks: dict)
         told.append(f"No face was found in {lost} of {len(numbers)} frames; they took the nearest frame's box.")
     if several:
         told.append(f"{several} frames hold several faces; the largest is taken.")
-    known = trained_clip(run, film)
-    if known is not None:
+    if (known := trained_clip(run, film)) is not None:
         seen = sum(known.subject not in network.held_out for network in networks)
         told.append(f"This is clip {known.clip_id} of {known.subject}, of the run's own data: {seen} of the "
                     f"{len(networks)} networks were trained on this subject" +

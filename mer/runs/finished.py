@@ -44,28 +44,17 @@ class Run:
     """A finished experiment. What it holds is read when it is first asked for; what is missing is a MerError then.
 
     Attributes:
-        source: where its files are read; label: what it goes by in a table, such as its short hash and name.
-        data: the project's data folder; None for an export and for what lies in Git and DVC alone.
+        source: where its files are read; name: as the user typed it, of a folder its last part.
+        commit: the full hash, empty for a folder; folder: None for what lies in Git and DVC alone.
+        label: what it goes by in a table, such as its short hash and name.
+        data: the project's data folder; None for an export too.
     """
 
     def __init__(self, source: Source, label: str = "", data: Path | None = None, **known: object):
         """`known`: by name, properties that need not be read."""
         self.source, self.label, self.data = source, label, data
+        self.name, self.commit, self.folder = source.name, source.commit, source.folder
         self.__dict__.update(known)  # where a cached property looks first
-
-    @property
-    def name(self) -> str:
-        """As the user typed it, of a folder its last part."""
-        return self.source.name
-
-    @property
-    def commit(self) -> str:
-        """The full hash; empty for a folder."""
-        return self.source.commit
-
-    @property
-    def folder(self) -> Path | None:
-        return self.source.folder
 
     @functools.cached_property
     def params(self) -> params.Params:
@@ -150,13 +139,9 @@ def open_run(name: str | Path, stages: tuple[str, ...] = freshness.NETWORKS) -> 
     >>> import pathlib, tempfile
     >>> from mer.runs import open_run
     >>> with tempfile.TemporaryDirectory() as project:
-    ...     reports = pathlib.Path(project, "reports")
-    ...     reports.mkdir()
     ...     _ = pathlib.Path(project, "params.yaml").write_text("train: {steps: 40}")
-    ...     _ = (reports / "metrics.json").write_text('{"accuracy": 0.75}')
-    ...     run = open_run(project)
-    ...     print(run.written, run.metrics["accuracy"])
-    {'train.steps': 40} 0.75
+    ...     print(open_run(project).written)
+    {'train.steps': 40}
     >>> open_run("nowhere/at/all")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     mer.base.errors.MerError: nowhere/at/all: no DVC experiment, Git revision or folder of this name; ...
