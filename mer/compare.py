@@ -5,75 +5,63 @@ Everything is computed from what each left: params.yaml, reports/metrics.json an
 """
 
 import argparse
-import contextlib
-import dataclasses
 import string
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mer import params
-from mer.base import knobs, store
+from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
-from mer.base.knobs import flatten
-from mer.evaluation import measures, metrics, predictions
+from mer.evaluation import measures, metrics
 from mer.reporting import comparison
 from mer.reporting.comparison import Comparison, Experiment
-from mer.runs import finished, revisions
-
-FILES = ("params.yaml", "reports/metrics.json", "reports/predictions.csv")
+from mer.runs.finished import PREDICTIONS, Run, open_run
+from mer.runs.freshness import METRICS
 
 
 def read(letter: str, name: str) -> Experiment:
-    """The finished experiment that `name` stands for (see `revisions.find`).
+    """The finished experiment that `name` stands for (see `open_run`).
 
     Raises:
         MerError: no such experiment; a file is missing, damaged, or not of the same run as the others.
     """
-    source = revisions.find(name)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        for path in (*FILES, *(["dvc.lock"] if source.has("dvc.lock") else [])):
-            store.write_text(root / path, source.text(path))
-        try:
-            with contextlib.chdir(root):
-                finished.refuse_changes()
-                numbers, raw = store.read_json(FILES[1]), knobs.read_yaml(Path(FILES[0]))
-                table = predictions.read(FILES[2])
-        except MerError as error:
-            raise MerError(f"{name}: {error}") from None
-        parameters = written = flatten({key: raw[key] for key in raw if key != "profiles"})
-        unresolved = ""
-        try:
-            with contextlib.chdir(source.folder or "."):  # where one's own datasets lie
-                parameters = flatten(dataclasses.asdict(params.load(root / FILES[0])))
-        except MerError as error:
-            unresolved = str(error).replace(str(root / FILES[0]), FILES[0])
-            if not {"model", "profile", "classes", "protocol"} <= written.keys() or not all(
-                    isinstance(written.get(key), list) and written[key] for key in ("datasets", "selection")
-                    ) or written["selection"][0] not in ("last", "inner"):  # the oracle is never a headline
-                raise MerError(f"{name}: {unresolved}") from None
-    if not isinstance(numbers, dict):
-        raise MerError(f"{name}: {FILES[1]}: expected numbers by name, found {type(numbers).__name__}")
+    try:
+        run = open_run(name)
+        table, numbers, parameters, unresolved = run.predictions, run.metrics, *_parameters(run)
+    except MerError as error:
+        said = str(error)
+        raise MerError(said if said.startswith((f"{name}: ", f"{Path(name).name}: ")) else f"{name}: {said}") from None
     selection = parameters["selection"][0]
     classes = tuple(key.removeprefix("recall_") for key in numbers if key.startswith("recall_"))
-    found = Experiment(letter, source, parameters, written, numbers, table.where(selection), selection, classes,
-                       unresolved)
+    found = Experiment(letter, run, parameters, table.where(selection), selection, classes, unresolved)
     _check(found, name)
     return found
+
+
+def _parameters(run: Run) -> tuple[dict[str, object], str]:
+    """(flat parameters, ""); where this version of the code cannot resolve them as they are written, and why."""
+    try:
+        return run.parameters, ""
+    except MerError as error:
+        written, why = run.written, str(error)
+        if not {"model", "profile", "classes", "protocol"} <= written.keys() or not all(
+                isinstance(written.get(key), list) and written[key] for key in ("datasets", "selection")
+                ) or written["selection"][0] not in ("last", "inner"):  # the oracle is never a headline
+            raise
+        # the page names no folder of this machine
+        return written, why if run.folder is None else why.replace(f"{run.folder}/", "")
 
 
 def _check(e: Experiment, name: str) -> None:
     """metrics.json must be what the predictions say, for the headline: else they are of two runs."""
     if not len(e.head) or e.head.classes != len(e.classes):
-        raise MerError(f"{name}: {FILES[2]} has {len(e.head)} rows of the headline's selection {e.selection!r} and "
-                       f"{e.head.classes} classes, {FILES[1]} has {len(e.classes)} classes; expected those of one run: "
+        raise MerError(f"{name}: {PREDICTIONS} has {len(e.head)} rows of the headline's selection {e.selection!r} and "
+                       f"{e.head.classes} classes, {METRICS} has {len(e.classes)} classes; expected those of one run: "
                        "`dvc repro`")
     scores = measures.scores(metrics.confusion(e.head.label, e.head.predicted, e.head.classes))
     for key, value in scores.items():
         if not isinstance(e.metrics.get(key), int | float) or abs(e.metrics[key] - value) > 1e-9:
-            raise MerError(f"{name}: {FILES[1]} says {key} = {e.metrics.get(key)}, its {FILES[2]} gives {value:.6g}; "
+            raise MerError(f"{name}: {METRICS} says {key} = {e.metrics.get(key)}, its {PREDICTIONS} gives {value:.6g}; "
                            "they are of two runs: `dvc checkout` or `dvc repro`")
 
 

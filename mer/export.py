@@ -1,7 +1,7 @@
 """`python -m mer.export`: a finished run's networks as safetensors, with a model card and all that rebuilds them.
 
 The folder holds one .safetensors file a network, config.json (parameters, classes, who was held out) and README.md, the
-model card. `python -m mer.predict CLIP --run FOLDER` applies it; in Python see mer/runs/finished.py.
+model card. `python -m mer.predict CLIP --run FOLDER` applies it; in Python see mer/runs/README.md.
 """
 
 import argparse
@@ -13,12 +13,14 @@ from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
 from mer.datasets.clips import dataset_of
+from mer.datasets.releases import is_synthetic
 from mer.evaluation import measures
 from mer.evaluation.protocols import protocol
-from mer.runs import finished
+from mer.params import of_model
+from mer.runs import finished, networks
 
 
-def write(run: finished.Run, networks: tuple[finished.Network, ...], out: Path) -> list[Path]:
+def write(run: finished.Run, chosen: tuple[finished.Network, ...], out: Path) -> list[Path]:
     """Write weights, config.json and the model card to `out`; returns the weight files.
 
     Raises:
@@ -31,22 +33,22 @@ def write(run: finished.Run, networks: tuple[finished.Network, ...], out: Path) 
 
     if out.is_dir() and any(out.iterdir()) and not (out / finished.CONFIG).is_file():
         raise MerError(f"{out}: holds other files; name an empty or a new folder by --out")
-    if run.data is None:
-        raise MerError(f"{run.path}: already an export; copy the folder")
-    metrics = store.read_json(run.data.absolute().parent / "reports/metrics.json")
+    if run.exported:
+        raise MerError(f"{run.folder}: already an export; copy the folder")
+    metrics = run.metrics
     (out / finished.CONFIG).unlink(missing_ok=True)  # written last: what marks an export is there when it is whole
     for old in out.glob("*.safetensors"):
         old.unlink()
     files = []
-    for network in networks:
-        state = finished.load(run, network).state_dict()
+    for network in chosen:
+        state = networks.load(run, network).state_dict()
         path = out / f"seed{network.seed}_{network.fold.replace('/', '_')}.safetensors"
         with store.atomic(path) as temporary:
             temporary.write_bytes(save({name: value.contiguous() for name, value in state.items()},
                                        {"format": "pt"}))  # several entries would stand in random order
         files.append(path)
-    config = finished.describe(run, networks, commit(run.data.absolute().parent), files, numbers(run, metrics))
-    store.write_text(out / "README.md", card(run, networks, config))
+    config = networks.describe(run, chosen, commit(run.folder), files, numbers(run, metrics))
+    store.write_text(out / "README.md", card(run, chosen, config))
     store.write_json(out / finished.CONFIG, config)
     return files
 
@@ -74,19 +76,19 @@ def commit(root: Path) -> str:
     return found + (" with uncommitted changes" if git("status", "--porcelain") else "") if found else "unknown"
 
 
-def card(run: finished.Run, networks: tuple[finished.Network, ...], config: dict) -> str:
+def card(run: finished.Run, chosen: tuple[finished.Network, ...], config: dict) -> str:
     """The model card, Markdown."""
     about, m = run.about, config["metrics"]
-    synthetic = any(name.startswith("synthetic") for name in about["datasets"])
+    synthetic = is_synthetic(about["datasets"])
     marks = ["**Trained on SYNTHETIC faces: says nothing about real ones.**"] * synthetic
     marks += ["**CONTROL: the training labels were shuffled.**"] * bool(about["shuffle_labels"])
     lines = [
         f"# {run.title}", "", *(line for mark in marks for line in (mark, "")),
-        f"{len(networks)} network{'s' if len(networks) > 1 else ''} of the mer pipeline for facial micro-expression "
+        f"{len(chosen)} network{'s' if len(chosen) > 1 else ''} of the mer pipeline for facial micro-expression "
         "recognition, each trained in one fold. `python -m mer.predict CLIP --run THIS_FOLDER` applies them to a video "
         "or a folder of frames. What comes out are scores of a softmax, **not calibrated probabilities**.", "",
         "## What it was trained on", "",
-        f"- model: {about['model']}; profile {about['profile']}; seeds {_list(sorted({n.seed for n in networks}))}",
+        f"- model: {about['model']}; profile {about['profile']}; seeds {_list(sorted({n.seed for n in chosen}))}",
         f"- data: {_list(about['datasets'])}, {about['clips']} clips of {len(about['subjects'])} subjects",
         f"- pretraining: {_list(about['pretrained_on']) or 'none'}",
         f"- label set {about['classes']}, classes in the order of the outputs: {_list(run.classes)}",
@@ -99,7 +101,7 @@ def card(run: finished.Run, networks: tuple[finished.Network, ...], config: dict
         "| file | fold | seed | held-out subjects | their clips | recognised after the last step |",
         "|---|---|---|---|---|---|",
         *(f"| {row['file']} | {n.fold} | {n.seed} | {_shown(n.held_out)} | {n.clips} | {n.right} |"
-          for n, row in zip(networks, config["networks"], strict=True)), "",
+          for n, row in zip(chosen, config["networks"], strict=True)), "",
         "## Metrics" + (" (synthetic faces)" if synthetic else ""), "",
         f"Of the whole run: {m['n_clips']} clips of {m['n_subjects']} subjects, {m['n_seeds']} seed(s), every clip "
         "judged by the network that has not seen its subject, counts pooled over folds. They belong to no single "
@@ -118,7 +120,7 @@ def card(run: finished.Run, networks: tuple[finished.Network, ...], config: dict
 def limits(run: finished.Run) -> list[str]:
     """What may not be done with the networks, by their data."""
     names = dict.fromkeys((*run.about["datasets"], *run.about["pretrained_on"]))
-    real = [name for name in names if not name.startswith("synthetic")]
+    real = [name for name in names if not is_synthetic([name])]
     told = []
     if real:
         told.append(f"{_list(real)}: released for research only, under an agreement that each user signs. Frames, "
@@ -129,9 +131,8 @@ def limits(run: finished.Run) -> list[str]:
     if len(real) < len(names):
         told.append("Synthetic faces are drawn by the project, show nobody, and share one renderer: a network trained "
                     "on them knows nothing of real faces.")
-    if run.params.model == "mol" and "landmark" in run.params.mol.tasks:
-        told.append("The landmark head starts from, and may hold, the mean face shape of the training subjects.")
-    told += ["To apply it, dlib's 68-point predictor is needed, trained on iBUG 300-W, whose licence excludes "
+    told += [*of_model(run.params, "limits"),
+             "To apply it, dlib's 68-point predictor is needed, trained on iBUG 300-W, whose licence excludes "
              "commercial use.",
              "Expressions are labels of a dataset, not proof of what a person feels: not for decisions about people."]
     return told
@@ -176,9 +177,9 @@ def parser() -> argparse.ArgumentParser:
 def run() -> None:
     asked = parser().parse_args()
     experiment = finished.open_run(asked.run)
-    networks = finished.choose(experiment, asked.fold, asked.seed)
+    chosen = networks.choose(experiment, asked.fold, asked.seed)
     out = asked.out or Path("export") / f"{experiment.about['model']}_{asked.fold.replace('/', '_')}"
-    files = write(experiment, networks, out)
+    files = write(experiment, chosen, out)
     size = sum(path.stat().st_size for path in files) / 1e6
     print(f"export: {len(files)} networks, {size:.1f} MB in {out.as_posix()}; read {out.as_posix()}/README.md before "
           "you pass it on")

@@ -114,7 +114,7 @@ class Params(_Budgets, _Models, _Run):  # the fields of the last come first
 
 
 def load(path: str | Path = "params.yaml") -> Params:
-    """Read and check params.yaml.
+    """Read and check params.yaml of the working folder.
 
     Raises:
         MerError: one line that names the key, the value found and what was expected.
@@ -122,11 +122,11 @@ def load(path: str | Path = "params.yaml") -> Params:
     return resolve(read_yaml(Path(path)), path)
 
 
-def resolve(raw: dict, path: str | Path = "params.yaml") -> Params:
+def resolve(raw: dict, path: str | Path = "params.yaml", root: str | Path = ".") -> Params:
     """The checked parameters that the content `raw` of a params.yaml stands for, nulls filled from its profiles.
 
     Raises:
-        MerError: as `load`; `path` is the file that it names.
+        MerError: as `load`; `path` is the file that it names, `root` the project below which one's own datasets lie.
     """
     raw = dict(raw)
     profiles = raw.pop("profiles", None)
@@ -147,7 +147,7 @@ def resolve(raw: dict, path: str | Path = "params.yaml") -> Params:
         own = {key: value for key, value in profiles[each][found].items() if key == each or key.startswith("lambda_")}
         filled |= fill({key: raw.get(key) for key in own}, own, f"profiles.{each}.{found}")
     params = build(Params, _shared(filled), "")
-    _check_sense(params)
+    _check_sense(params, Path(root))
     return params
 
 
@@ -166,18 +166,19 @@ def of_model(p: Params, name: str) -> tuple:
     """What the function `name` of the chosen model's config.py says of the parameters, () where it has none.
 
     `labels(p)`: the label stores that the run reads beside the aligned clips. `files(p)`: further files that it reads.
-    `problems(p)`: combinations with other sections that cannot run, each a line.
+    `problems(p)`: combinations with other sections that cannot run, each a line. `limits(p)`: what the model card says
+    of its weights.
     """
     return tuple(getattr(CONFIGS[p.model], name, lambda p: ())(p))
 
 
-def _check_sense(p: Params) -> None:
+def _check_sense(p: Params, root: Path) -> None:
     """Refuse combinations that cannot run, before any work is done."""
     from mer.datasets.class_sets import known_labels, label_set
     from mer.datasets.releases import check_name
 
     for name in p.datasets + p.pretrain.sources:
-        check_name(name)
+        check_name(name, root / "data/raw")
     for names, classes in ((p.datasets, p.classes), (p.pretrain.sources, p.pretrain.classes)):
         for name in names:
             if name in known_labels():  # the sets of one's own dataset are known once it is indexed

@@ -11,7 +11,7 @@ from pathlib import Path
 from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import main
-from mer.runs import finished
+from mer.runs import finished, networks
 
 
 def table(judged) -> str:
@@ -44,22 +44,22 @@ def parser() -> argparse.ArgumentParser:
 def run() -> None:
     asked = parser().parse_args()
     experiment = finished.open_run(asked.run)
-    networks = finished.choose(experiment, asked.fold, asked.seed)
+    chosen = networks.choose(experiment, asked.fold, asked.seed)
     from mer.reporting import clip_page
     from mer.runs import apply, footage  # slow to import: after the check
 
     film = footage.footage(asked.clip)
     clip = footage.annotate(film, asked.onset, asked.apex, asked.offset)
     # at once, because a long film takes its time
-    judged = apply.judge(experiment, networks, film, clip, lambda words: print(f"warning: {words}", flush=True))
+    judged = apply.judge(experiment, chosen, film, clip, lambda words: print(f"warning: {words}", flush=True))
 
     out = asked.out or Path("predict") / clip.clip_id
     if not out.is_dir() or not any(out.iterdir()):  # a folder of its own: its face must not get into Git by accident
         store.write_text(out / ".gitignore", "*\n")
     store.write_csv(out / "scores.csv", ["seed", "fold", *experiment.classes],
-                    [[n.seed, n.fold, *map(float, p)] for n, p in zip(networks, judged.p, strict=True)])
+                    [[n.seed, n.fold, *map(float, p)] for n, p in zip(chosen, judged.p, strict=True)])
     store.write_text(out / "index.html", clip_page.build(judged))
-    which = networks[0].name if len(networks) == 1 else f"mean of {len(networks)} networks"
+    which = chosen[0].name if len(chosen) == 1 else f"mean of {len(chosen)} networks"
     print(f"{asked.clip}: {which}\n{apply.trained_on(experiment)}\n")
     print(table(judged))
     written = f"written: {(out / 'index.html').as_posix()}"

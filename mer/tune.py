@@ -21,6 +21,8 @@ from mer.base import knobs, parallel, store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
 from mer.datasets.class_sets import label_set
+from mer.runs import freshness
+from mer.runs.finished import open_run
 
 DATA = Path("data")
 
@@ -32,7 +34,7 @@ def with_value(p, key: str, text: str):
     for parent in parents:
         section = getattr(section, parent, None)
     if section is None or not hasattr(section, last) or dataclasses.is_dataclass(getattr(section, last)):
-        raise MerError(f"tune: {key} is no knob of params.yaml; expected for example mol.k")
+        raise MerError(f"tune: {key} is no knob of params.yaml; expected for example train.steps")
     checked = knobs.check_value(type(section), last, text, key)
 
     def replace(node, names: list[str]):
@@ -83,7 +85,7 @@ def run() -> None:
     values = list(dict.fromkeys(filter(None, values.split(","))))
     if not equals or len(values) < 2:
         raise MerError(f"tune: {asked.knob!r}; expected KEY=V1,V2,... with two values or more")
-    p = params.load()
+    p = open_run("workspace", freshness.LABELS).params
     settings = {value: with_value(p, key, value) for value in values}
 
     from mer.evaluation.protocols import inner_subjects

@@ -22,7 +22,7 @@ from mer.base import store
 from mer.base.errors import MerError
 from mer.evaluation import metrics, predictions, results, significance
 from mer.reporting import comparison, comparison_page, pretraining_plots
-from mer.runs import revisions
+from mer.runs import sources
 from stages import evaluate
 
 DVC_YAML = """stages:
@@ -232,6 +232,14 @@ def test_parameters_of_another_version_are_compared_as_written(tmp_path):
     assert "cannot resolve the parameters of B b" in compare.told(c)
 
 
+def test_a_dataset_that_is_not_there_any_more_is_told_without_its_folder(tmp_path):
+    for name in "ab":
+        leave(tmp_path / name, table(1, 0, dataset="mine"), datasets="[mine]", classes="all")
+    c = opened(tmp_path, str(tmp_path / "a"), str(tmp_path / "b"))
+    for text in (compare.told(c), comparison_page.build(c)):
+        assert "needs data/raw/mine/clips.csv" in text and str(tmp_path) not in text
+
+
 def test_a_page_names_no_folder_of_this_machine_and_is_the_same_again(project, tmp_path, monkeypatch, capsys):
     leave(tmp_path / "elsewhere", table(1, 3))
     asked(project, "base", str(tmp_path / "elsewhere"), "--out", str(tmp_path / "page.html"), monkeypatch=monkeypatch)
@@ -279,8 +287,8 @@ def test_numbers_of_two_runs_are_not_mixed(project, tmp_path):
 def test_a_file_that_the_revision_never_had_is_told_apart_from_one_not_in_the_cache(project):
     with contextlib.chdir(project):
         with pytest.raises(MerError, match="base: reports/nothing.csv is not part of this revision"):
-            revisions.find("base").text("reports/nothing.csv")
-        assert revisions.find("lost").has("reports/predictions.csv")
+            sources.find("base").text("reports/nothing.csv")
+        assert sources.find("lost").has("reports/predictions.csv")
 
 
 def test_the_command_exits_with_2_and_one_line_outside_of_a_repository(tmp_path):

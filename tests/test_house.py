@@ -114,3 +114,45 @@ def test_a_circle_is_seen():
 
 def test_imports_in_functions_count():
     assert "mer.base.parallel" in GRAPH["mer.models.ma2mi.pairs"]
+
+
+FOLDERS = sorted(path.parent.name for path in (ROOT / "mer/models").glob("*/config.py"))
+WORD = re.compile(rf"(?<![a-z0-9])({'|'.join(FOLDERS)})(?![a-z0-9])", re.IGNORECASE)
+
+
+def named(source: str) -> list[str]:
+    """The models that code names: words of identifiers and of strings. Docstrings and comments may cite a paper."""
+    found, tree = [], ast.parse(source)
+    documents = {id(node.body[0].value) for node in ast.walk(tree)
+                 if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body
+                 and isinstance(node.body[0], ast.Expr)}
+    for node in ast.walk(tree):
+        if id(node) in documents:
+            continue
+        texts = [value for _, value in ast.iter_fields(node) if isinstance(value, str)]
+        found += [f"line {getattr(node, 'lineno', '?')}: {match[1]}" for text in texts
+                  for match in WORD.finditer(text)]
+    return found
+
+
+def test_no_code_outside_of_a_models_folder_names_it():
+    """What is a model's own is asked of its folder, which params.yaml, dvc.yaml and documents name."""
+    assert {name: found for name, path in sorted(MODULES.items()) if model(name) is None and name not in BY_HAND
+            and (found := named(path.read_text(encoding="utf-8")))} == {}
+
+
+@pytest.mark.parametrize("source", [f"{form}\n" for name in FOLDERS for form in (
+    f"p.{name}.width", f"if p['model'] == '{name}': pass", f"replace(p, {name}=1)", f"p['{name}.t']",
+    f"{name}_config = 1", f"import mer.models.{name}.task", f"def f(x={name.upper()!r}): 'words'",
+    f"f'the model {name.upper()}'")])
+def test_a_named_model_is_seen(source):
+    assert named(source)
+
+
+def test_the_working_folder_is_never_changed():
+    """A run of another folder is read by its paths, so that two can be open at once."""
+    assert [name for name, path in MODULES.items() if "chdir" in path.read_text(encoding="utf-8")] == []
+
+
+def test_a_paper_may_be_cited():
+    assert not any(named(f'"""{name}, Eq. 3."""\n\n\ndef f():\n    "as {name}"\n    # {name}\n') for name in FOLDERS)

@@ -27,7 +27,7 @@ from mer.evaluation import predictions, results
 from mer.labels import align, faces, flow, records
 from mer.models.ma2mi import pairs as latents
 from mer.models.ma2mi.autoencoder import ConvAe
-from mer.runs import apply, finished, footage
+from mer.runs import apply, finished, footage, networks
 from mer.training.checkpoint import read_safetensors
 from stages import train
 
@@ -180,7 +180,7 @@ def test_a_clip_gets_the_scores_that_the_pipeline_has_for_it(name, raw, project,
 
     call(export, monkeypatch, "--run", root, "--fold", "all", "--out", tmp_path / "export")
     run, film = finished.open_run(tmp_path / "export"), footage.footage(frames)
-    judged = apply.judge(run, finished.choose(run), film, footage.annotate(film, clip.onset, clip.apex, clip.offset))
+    judged = apply.judge(run, networks.choose(run), film, footage.annotate(film, clip.onset, clip.apex, clip.offset))
     assert {(str(n.seed), n.fold): [f"{v:.9g}" for v in p] for n, p in zip(judged.networks, judged.p, strict=True)
             } == {key: [f"{v:.9g}" for v in p] for key, p in made.items()}
 
@@ -246,10 +246,10 @@ def test_few_faces_are_told_before_the_networks_run(raw, project, tmp_path, monk
     """A network that cannot be read stops the run; the warning is there already."""
     still(tmp_path / "film", 9, np.full((240, 200), 128, np.uint8))
     shutil.copy(raw.folder / "frames" / CLIP / "img5.jpg", tmp_path / "film/img10.jpg")
-    monkeypatch.setattr(finished, "load", lambda *_: pytest.fail("a network"))
+    monkeypatch.setattr(apply, "load", lambda *_: pytest.fail("a network"))
     run, film, told = finished.open_run(project("ma2mi")), footage.footage(tmp_path / "film"), []
     with pytest.raises(pytest.fail.Exception, match="a network"):
-        apply.judge(run, finished.choose(run), film, footage.annotate(film, None, None, None), told.append)
+        apply.judge(run, networks.choose(run), film, footage.annotate(film, None, None, None), told.append)
     assert told == ["A face was found in 1 of 10 frames only: the scores mean little"]
 
 
@@ -306,7 +306,7 @@ def test_an_export_holds_the_weights_and_says_what_they_are(project, tmp_path, m
     store.write_json(tmp_path / "two/config.json", config)
     run = finished.open_run(tmp_path / "two")
     with pytest.raises(MerError, match=r"^\S+safetensors: tensor \S+ is \(.*\), the parameters want"):
-        finished.load(run, finished.choose(run)[0])
+        networks.load(run, networks.choose(run)[0])
 
 
 def test_a_card_of_real_data_tells_its_licences_and_of_the_headline_only_what_is_these_networks(project):
@@ -391,12 +391,12 @@ def edit(root: Path, **changes) -> None:
 
 def test_checkpoints_that_were_not_kept_or_are_lost_are_told_apart(copy):
     (copy / "data/folds/0/synthetic_s01/model.pt").unlink()
-    finished.choose(finished.open_run(copy), FOLD)
+    networks.choose(finished.open_run(copy), FOLD)
     with pytest.raises(MerError, match="synthetic_s01/model.pt: the network is missing; run `dvc checkout`"):
-        finished.choose(finished.open_run(copy))
+        networks.choose(finished.open_run(copy))
     edit(copy, train={"keep_checkpoints": False})
     with pytest.raises(MerError, match="keep_checkpoints = false, .* `dvc exp run -S train.keep_checkpoints=true`"):
-        finished.choose(finished.open_run(copy))
+        networks.choose(finished.open_run(copy))
 
 
 def test_parameters_that_are_no_longer_those_of_the_run_are_refused(copy):

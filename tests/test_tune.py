@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from pipeline import ROOT, write_params
 from training import test_folds as tools
 
@@ -50,6 +51,17 @@ def test_every_value_is_tried_on_the_same_subjects_and_the_best_is_told(project)
     before = (project / "reports/tune/mol.k.csv").read_bytes()
     assert tune(project, "mol.k=1,2", "--subjects", "1", "--draws", "2").returncode == 0
     assert (project / "reports/tune/mol.k.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(("stage", "locked", "message"), [
+    ("align@own", {"align.size": 1}, "but the finished run was made with 1 (dvc.lock, stage align@own); put it back"),
+    ("train", {"lr": 9.0}, "--leave-out own/s09; expected of")])  # refused for the subject only
+def test_label_stores_of_another_alignment_are_refused_and_another_training_is_not(project, stage, locked, message):
+    lock = project / "dvc.lock"
+    lock.write_text(yaml.safe_dump({"stages": {stage: {"params": {"params.yaml": locked}}}}))
+    done = tune(project, "mol.k=1,2", "--leave-out", "own/s09")
+    lock.unlink()
+    assert done.returncode == 2 and message in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize(("words", "message"), [

@@ -50,12 +50,18 @@ def sections(path: str | Path = "params.yaml", **kinds: type) -> types.SimpleNam
 
 
 def read_yaml(path: Path) -> dict:
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"), path)
+    except FileNotFoundError:
+        raise MerError(f"{path}: no such file; run the command in the project's root") from None
+
+
+def parse_yaml(text: str, path: Path | str) -> dict:
+    """The mapping that the text of a YAML file holds; errors name `path`."""
     import yaml
 
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _loader(path))
-    except FileNotFoundError:
-        raise MerError(f"{path}: no such file; run the command in the project's root") from None
+        raw = yaml.load(text, _loader(path))
     except yaml.YAMLError as error:
         raise MerError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):

@@ -6,6 +6,7 @@ class index.
 """
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +99,18 @@ def read(path: str | Path) -> Predictions:
             not probabilities, a clip predicted twice or with two labels; each names the file, row and column.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
+        return parse(Path(path).read_bytes().decode("utf-8"), path)
     except FileNotFoundError:
         raise MerError(f"{path}: no such prediction table; run `dvc repro` to make it") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise MerError(f"{path}: not a CSV table ({error})") from None
+
+
+def parse(text: str, path: str | Path) -> Predictions:
+    """The prediction table that the text of a file holds; errors, those of `read`, name `path`."""
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
         raise MerError(f"{path}: not a CSV table ({error})") from None
     if not lines:
         raise MerError(f"{path}: empty file; expected a header {','.join(KEYS)},p_0,...")

@@ -16,7 +16,7 @@ from mer.evaluation import measures, significance
 from mer.evaluation.predictions import Predictions
 from mer.evaluation.results import RULES
 from mer.evaluation.significance import Paired
-from mer.runs.revisions import Source
+from mer.runs.finished import Run
 
 CAVEATS = {  # of each test of `significance.paired`
     "McNemar, exact": "takes clips as independent, which clips of one subject are not, so that its p is easily too "
@@ -29,21 +29,23 @@ CAVEATS = {  # of each test of `significance.paired`
 
 @dataclass(frozen=True)
 class Experiment:
-    """One finished experiment as it is compared.
+    """A run's place in a comparison.
 
-    `parameters`: flat (`mol.fcc`), resolved unless `unresolved` says why they could not be; `written`: the same as
-    params.yaml has them; `metrics`: of reports/metrics.json; `head`: the predictions of its headline `selection`.
+    `parameters`: flat (`train.steps`), resolved unless `unresolved` says why they could not be; `head`: the predictions
+    of its headline `selection`; `classes`: those that its numbers are of.
     """
 
     letter: str
-    source: Source
+    run: Run
     parameters: dict[str, object]
-    written: dict[str, object]
-    metrics: dict[str, float]
     head: Predictions
     selection: str
     classes: tuple[str, ...]
     unresolved: str = ""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return self.run.metrics
 
     @property
     def synthetic(self) -> bool:
@@ -51,7 +53,7 @@ class Experiment:
 
     @property
     def label(self) -> str:
-        return f"{self.letter} {self.source.name}"
+        return f"{self.letter} {self.run.name}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Comparison:
 def compare(experiments: Sequence[Experiment]) -> Comparison:
     """Each experiment against the first."""
     if any(e.unresolved for e in experiments):  # a value and the null that stands for it are not to be compared
-        experiments = [dataclasses.replace(e, parameters=e.written) for e in experiments]
+        experiments = [dataclasses.replace(e, parameters=e.run.written) for e in experiments]
     first, *others = experiments
     against = [_against(first, other) for other in others]
     names = list(dict.fromkeys(test.found.name for one in against for test in one.tests))
@@ -210,7 +212,7 @@ def paired_header(several: bool) -> list[str]:
 
 def about_rows(c: Comparison) -> list[list[str]]:
     """What each experiment is."""
-    cells = [{"commit": e.source.commit[:8] or "-", "model": e.parameters["model"],
+    cells = [{"commit": e.run.commit[:8] or "-", "model": e.parameters["model"],
               "profile": str(e.parameters["profile"]), "data": " + ".join(e.parameters["datasets"]),
               "marked": "; ".join(marks(e)) or "-", "classes": f"{e.parameters['classes']}: {', '.join(e.classes)}",
               "protocol": str(e.parameters["protocol"]), "clips": str(len(set(_clips(e)))),

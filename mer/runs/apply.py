@@ -19,6 +19,7 @@ from mer.evaluation.protocols import protocol
 from mer.labels import align, faces, flow, records, sampling
 from mer.runs import finished
 from mer.runs.footage import DATASET, Footage
+from mer.runs.networks import load
 from mer.training import engine, folds, task
 from mer.training.batches import Entry
 
@@ -104,15 +105,15 @@ def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Foota
         plan = folds.Plan(p, data, (Entry(clip, 0),), run.classes, None, data / "scratch", device)
         method = plan.task
         if not method.classifies:
-            raise MerError(f"{run.path}: the run was trained without the task `mer` and names no classes")
+            raise MerError(f"{run.folder}: the run was trained without the task `mer` and names no classes")
         clips, rows = method.load(data, plan.entries, device), torch.tensor([0])
         values = []
         for network in parallel.progress(networks, total=len(networks), desc="networks", unit="network"):
-            values.append(folds.probabilities(plan, finished.load(run, network).to(device), clips, rows)[0])
+            values.append(folds.probabilities(plan, load(run, network).to(device), clips, rows)[0])
         scores = torch.stack(values).double().numpy()
         nearest = int(np.square(scores - scores.mean(0)).sum(1).argmin())
         shown = networks[nearest]
-        model = finished.load(run, shown).to(device)
+        model = load(run, shown).to(device)
         _, batch, outputs = next(engine.predict(model, method, clips, rows, crop=p.train.crop))
         kept = {name: array[0].cpu().numpy() for name, array in method.keep(model, outputs, batch).items()}
         row = folds.predictions_of(clips, rows, values[nearest][None], shown.fold, shown.seed, "last")
@@ -163,8 +164,7 @@ def remarks(run: finished.Run, networks, film: Footage, clip: Clip, marks: dict)
         told.append(f"No face was found in {lost} of {len(numbers)} frames; they took the nearest frame's box.")
     if several:
         told.append(f"{several} frames hold several faces; the largest is taken.")
-    known = trained_clip(run, film)
-    if known is not None:
+    if (known := trained_clip(run, film)) is not None:
         seen = sum(known.subject not in network.held_out for network in networks)
         told.append(f"This is clip {known.clip_id} of {known.subject}, of the run's own data: {seen} of the "
                     f"{len(networks)} networks were trained on this subject" +

@@ -1,35 +1,27 @@
 """All experiments of the repository: a row of `dvc exp show` each, an experiment, a commit, the workspace.
 
 The parameters of a run are those of its params.yaml, resolved as every stage does; its numbers are those of its
-reports/metrics.json, taken only if its dvc.lock says that they were made with these parameters.
+reports/metrics.json, taken only if its dvc.lock says that they were made with these parameters (freshness.py).
 """
 
 import difflib
-import hashlib
 import importlib.util
 import json
 import re
 import subprocess
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from mer import params
 from mer.base.errors import MerError
-from mer.base.knobs import flatten
+from mer.base.knobs import flatten, parse_yaml
 from mer.params import Params
+from mer.runs import freshness
+from mer.runs.finished import LOCK, PARAMS, Run
+from mer.runs.freshness import METRICS
+from mer.runs.sources import WORKSPACE, Source, find
 
-METRICS = "reports/metrics.json"
 PENDING = ("Queued", "Running")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One finished experiment: flat parameters (`mol.fcc`), the numbers of metrics.json, a commit if one is known."""
-
-    parameters: dict[str, object]
-    metrics: dict[str, float]
-    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,11 +36,11 @@ class Collected:
     states: Counter
 
 
-def run_of(p: Params, metrics: dict[str, float], commit: str = "") -> Run:
-    """The experiment with parameters `p`; to its numbers come those that the model's facts.py, if it has one, knows."""
+def run_of(p: Params, metrics: dict[str, float], label: str = "", source: Source | None = None) -> Run:
+    """The run with parameters `p`; to its numbers come those that the model's facts.py, if it has one, knows."""
     if importlib.util.find_spec(f"mer.models.{p.model}.facts"):
         metrics = metrics | importlib.import_module(f"mer.models.{p.model}.facts").facts(p)
-    return Run(flatten(asdict(p)), metrics, commit)
+    return Run(source or find(WORKSPACE), label, params=p, metrics=metrics)
 
 
 def collect() -> Collected:
@@ -63,26 +55,27 @@ def collect() -> Collected:
         names.add(name)
         if name:
             states[state] += 1
-        workspace = rev == "workspace"
-        label = "workspace" if workspace else " ".join(filter(None, (git("rev-parse", "--short", rev), name)))
-        metrics = None if state in (*PENDING, "Failed") else text(rev, METRICS)
+        workspace = rev == WORKSPACE
+        label = rev if workspace else " ".join(filter(None, (git("rev-parse", "--short", rev), name)))
+        source = find(WORKSPACE) if workspace else Source(name or rev, git("rev-parse", rev))
+        metrics = None if state in (*PENDING, "Failed") else source.plain(METRICS)
         if metrics is None and state not in PENDING:
             continue
         try:
-            raw = parse(text(rev, "params.yaml"), f"params.yaml of {label}")
-            p = resolve(raw)
+            written = source.plain(PARAMS) or ""
+            p = resolve(parse_yaml(written, PARAMS))
             if state in PENDING:
                 pending.append(flat(p))
                 continue
-            _refuse_stale(raw, metrics, parse(text(rev, "dvc.lock"), f"dvc.lock of {label}"))
+            freshness.refuse(written, source.plain(LOCK), metrics=metrics)
         except MerError as error:
             left_out.append(f"{label} is left out: {error}")
             continue
-        run = run_of(p, json.loads(metrics), label)
+        run = run_of(p, json.loads(metrics), label, source)
         runs.append((float("inf") if workspace else int(git("show", "-s", "--format=%ct", rev)), run))
     runs = [run for _, run in sorted(runs, key=lambda pair: pair[0])]
     known = [(run.parameters, run.metrics) for run in runs[:-1]]
-    if runs and runs[-1].commit == "workspace" and (runs[-1].parameters, runs[-1].metrics) in known:
+    if runs and runs[-1].label == WORKSPACE and (runs[-1].parameters, runs[-1].metrics) in known:
         del runs[-1]  # it is a commit or an experiment, which has a name
     return Collected(runs, pending, names - {""}, left_out, states)
 
@@ -131,37 +124,6 @@ def git(*words: str) -> str:
     if done.returncode:
         raise MerError(f"git {' '.join(words)}: {' '.join(done.stderr.split())}")
     return done.stdout.strip()
-
-
-def text(rev: str, name: str) -> str | None:
-    """A file of a revision or of the workspace, None if it is not there."""
-    if rev == "workspace":
-        return Path(name).read_text(encoding="utf-8") if Path(name).is_file() else None
-    done = subprocess.run(["git", "show", f"{rev}:./{name}"], capture_output=True, check=False)
-    return None if done.returncode else done.stdout.decode()
-
-
-def parse(text: str | None, where: str) -> dict:
-    from dvc.exceptions import DvcException
-    from dvc.utils.serialize import parse_yaml
-
-    try:
-        found = parse_yaml(text or "", where)
-    except DvcException as error:
-        raise MerError(f"{where}: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict) or not found:
-        raise MerError(f"{where} is missing or empty")
-    return found
-
-
-def _refuse_stale(raw: dict, metrics: str, lock: dict) -> None:
-    """Numbers that were made with other parameters than params.yaml now says would fill the wrong cell."""
-    stage = lock.get("stages", {}).get("report", {})
-    files = {entry["path"]: entry.get("md5") for entry in stage.get("deps", [])}
-    if stage.get("params", {}).get("params.yaml") != raw:
-        raise MerError("params.yaml was changed after reports/metrics.json was made; run `dvc repro`")
-    if files.get(METRICS) != hashlib.md5(metrics.encode()).hexdigest():
-        raise MerError("reports/metrics.json is not the one in dvc.lock; run `dvc repro`")
 
 
 def flat(p: Params) -> dict[str, object]:

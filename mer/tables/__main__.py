@@ -42,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     made = argparse.ArgumentParser(prog=prog("mer.tables"), description=__doc__.splitlines()[0],
                                    epilog="`python -m mer.tables queue --help`: the experiments that a table lacks")
-    made.add_argument("names", nargs="*", metavar="TABLE", help="mol-8, fdp-9, ma2mi-fig4 ...; default: all")
+    made.add_argument("names", nargs="*", metavar="TABLE",
+                      help="<model>-<the table's number>, see mer/tables/README.md; default: all")
     made.add_argument("--out", type=Path, default=OUT, help=f"folder (default {OUT})")
     return made
 

@@ -16,7 +16,7 @@ from mer.base.errors import MerError
 from mer.datasets.releases import is_synthetic
 from mer.evaluation import measures
 from mer.params import CONFIGS
-from mer.runs.collect import Run
+from mer.runs.finished import Run
 from mer.tables.formats import Row, Table
 
 PAPERS = tuple(name for name in CONFIGS if resources.files("mer.models").joinpath(f"{name}/paper.yaml").is_file())
@@ -163,7 +163,7 @@ def _record(name: str, group: str, row: str, column: dict, published: object, ru
         each(lambda run: " + ".join(run.parameters["datasets"])), each(lambda run: run.parameters["classes"]),
         each(lambda run: run.parameters["selection"][0]), each(lambda run: " ".join(map(str, run.parameters["seeds"]))),
         each(lambda run: run.parameters["profile"]), each(lambda run: is_synthetic(run.parameters["datasets"])),
-        each(lambda run: run.commit)), strict=True))
+        each(lambda run: run.label)), strict=True))
 
 
 def main_tables(tables: list[Table]) -> list[Table]:
@@ -181,12 +181,11 @@ def describe(run: Run, metrics: list[str]) -> str:
              f"N = {m['n_clips']:g} clips of {m['n_subjects']:g} subjects", f"label set {p['classes']}",
              f"selection {list(p['selection'])[0]}", f"seeds {', '.join(map(str, p['seeds']))}",
              f"profile {p['profile']}", _pretraining(p),
-             f"autoencoder {p['ma2mi.autoencoder']}" if p["model"] == "ma2mi" else "",
-             f"lambda_f {p['lambda_f']:g}, lambda_m {p['lambda_m']:g}" if p["model"] == "mol" else "",
+             _of_model(p, "note", ""),
              f"accuracy sd over seeds {100 * m['accuracy_sd']:.1f}" if "accuracy_sd" in m else "",
              "CONTROL: training labels shuffled" if p.get("shuffle_labels") else "",
              *_rivals(metrics, m),
-             f"commit {run.commit}" if run.commit else "",
+             f"commit {run.label}" if run.label else "",
              "in brackets the 95 % interval, subjects resampled" if f"{metrics[0]}_low" in m else ""]
     return ", ".join(word for word in words if word)
 
@@ -202,9 +201,13 @@ def _rivals(metrics: list[str], m: dict[str, float]) -> list[str]:
 def _pretraining(p: dict[str, object]) -> str:
     if "pretrain.sources" not in p:
         return ""
-    done = p["pretrain.sources"] and p["pretrain.steps"] and not (
-        p["model"] == "ma2mi" and p["ma2mi.pretraining"] == "none")
+    done = p["pretrain.sources"] and p["pretrain.steps"] and _of_model(p, "pretrains", True)
     return f"pretrained on {' + '.join(p['pretrain.sources'])}" if done else "not pretrained"
+
+
+def _of_model(p: dict[str, object], name: str, usual):
+    """What the function `name` of the config.py of the run's model says of its flat parameters, else the usual."""
+    return getattr(CONFIGS[p["model"]], name, lambda p: usual)(p)
 
 
 class _Marks:

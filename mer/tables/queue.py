@@ -12,10 +12,10 @@ from pathlib import Path
 
 from mer import params
 from mer.base.errors import MerError
-from mer.base.knobs import flatten
+from mer.base.knobs import flatten, read_yaml
 from mer.params import Params
 from mer.runs import collect
-from mer.runs.collect import Collected, Run
+from mer.runs.collect import Collected
 from mer.tables.fill import differing, experiment, known, matches, paper
 
 
@@ -76,7 +76,7 @@ def plan(book: dict, name: str, fixed: dict[str, object], datasets: list[str], f
 def run(words: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m mer.tables queue",
                                      description="Print the `dvc exp run --queue` lines that fill a table.")
-    parser.add_argument("name", metavar="TABLE", help="mol-8, fdp-9, ma2mi-fig4 ...")
+    parser.add_argument("name", metavar="TABLE", help="<model>-<the table's number>, see mer/tables/README.md")
     parser.add_argument("--dataset", nargs="+", default=[], metavar="D", help="only columns that need no other dataset")
     parser.add_argument("--profile", help="demo, paper ... (default: that of params.yaml)")
     parser.add_argument("-S", "--set-param", action="append", default=[], metavar="KEY=VALUE",
@@ -89,7 +89,7 @@ def run(words: list[str]) -> None:
         _say(f"{name} is recomputed from the paper's own numbers, there is nothing to run; `python -m mer.tables "
              f"{name}` writes it")
         return
-    raw = collect.parse(collect.text("workspace", "params.yaml"), "params.yaml")
+    raw = read_yaml(Path("params.yaml"))
     fixed = {"profile": args.profile or raw.get("profile")} | dict(map(_setting, args.set_param))
     found = collect.collect()
     jobs, count = plan(book, name, fixed, args.dataset, found, raw)
@@ -170,7 +170,7 @@ def _pick(raw: dict, fixed: dict, wanted: dict, key: str, where: str) -> object:
                        f"-S {key}={'[dfew]' if value['not'] == [] else 100}")
     if isinstance(value, dict):
         block = _at(raw, f"profiles.{wanted.get('model')}.{fixed['profile']}") or {}
-        return None if matches({key: value}, Run({key: _at(block, key)}, {})) else value["any"][0]
+        return value["any"][0] if differing({key: value}, {key: _at(block, key)}) else None
     return value
 
 

@@ -7,7 +7,7 @@ z then depends on the counts alone, whatever the numbers are. With the one numbe
 from mer.evaluation.significance import rank_sum
 from mer.tables.formats import Row, Table
 
-REMARK = ("The printed test repeats FDP's one number `copies` times. Copies are no evidence: whenever it is the "
+REMARK = ("The printed test repeats {}'s one number `copies` times. Copies are no evidence: whenever it is the "
           "largest, z = sqrt(3 c n / (c + n + 1)) for c copies and n others, whatever the numbers are. Tested once, as "
           "it was measured once, it is never significant at 0.05. Runs of this pipeline are compared by paired tests "
           "instead.")
@@ -27,7 +27,7 @@ def fill(book: dict, name: str) -> Table:
     header = ("benchmark", "copies", "others", "z", "p", "z", "p", "z, taken once", "p, taken once")
     spans = (("", 3), (f"published ({book['paper']['short']} paper)", 2), ("recomputed from the published numbers", 4))
     return Table(name, f"{book['paper']['short']}, {spec['number']}: {spec['title']}", spans, header, tuple(rows),
-                 (REMARK, *([spec["note"]] if "note" in spec else [])), 0, 0)
+                 (REMARK.format(book["paper"]["short"]), *([spec["note"]] if "note" in spec else [])), 0, 0)
 
 
 def numbers(book: dict, table: str, group: int, column: int) -> tuple[float, list[float]]:

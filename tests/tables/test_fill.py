@@ -2,7 +2,6 @@
 
 import csv
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ import yaml
 from mer import params
 from mer.base.errors import MerError
 from mer.base.knobs import flatten
-from mer.runs import collect
+from mer.runs.finished import Run
+from mer.runs.sources import Source
 from mer.tables import fill as tables
 from mer.tables import formats
 
@@ -42,8 +42,13 @@ def full_method(short):
         "datasets": ("casme2",), "classes": "5", "seeds": (0,), "selection": ("last",), "profile": "demo"}
 
 
-def run(**parameters):
-    return collect.Run({**full_method("mol"), **parameters}, METRICS)
+def made(parameters, metrics, label=""):
+    """A run of these flat parameters and numbers, which lies nowhere."""
+    return Run(Source("made"), label, parameters=parameters, metrics=metrics)
+
+
+def run(metrics=METRICS, label="", **parameters):
+    return made({**full_method("mol"), **parameters}, metrics, label)
 
 
 def numbers(value):
@@ -111,7 +116,7 @@ def params_as_dict():
 def test_the_default_run_is_the_full_method():
     """If a default of params.yaml moves away from the tables' rows, the demo would be a row of no table."""
     flat = flatten(params_as_dict())
-    assert all(tables.matches({key: value}, collect.Run(flat, {})) for key, value in BOOKS["mol"]["defaults"].items())
+    assert all(tables.matches({key: value}, made(flat, {})) for key, value in BOOKS["mol"]["defaults"].items())
 
 
 def test_the_full_method_fills_its_rows_and_only_these():
@@ -166,7 +171,7 @@ def test_cross_dataset_minds_the_direction():
 
 
 def test_runs_have_their_own_marks_and_the_last_one_wins():
-    first, second = run(classes="3"), replace(run(classes="3", seeds=(1,)), metrics={**METRICS, "accuracy": 0.5})
+    first, second = run(classes="3"), run(metrics={**METRICS, "accuracy": 0.5}, classes="3", seeds=(1,))
     table = tables.fill(BOOKS["mol"], "mol-4", [first, second, run()])
     cells = [row.cells[7] for row in table.rows if row.kind == "own"]
     assert cells[0].startswith("50.00") and cells[0].endswith("(a)") and cells[1].endswith("(b)")
@@ -255,8 +260,8 @@ def test_tables_of_fdp_and_ma2mi_are_all_there():
 
 def test_mean_of_both_directions_needs_both():
     flat = {**full_method("fdp"), "protocol": "cross_dataset", "classes": "3-shared"}
-    there = collect.Run({**flat, "datasets": ("casme2", "samm")}, {**METRICS, "war": 0.5})
-    back = collect.Run({**flat, "datasets": ("samm", "casme2")}, {**METRICS, "war": 0.7})
+    there = made({**flat, "datasets": ("casme2", "samm")}, {**METRICS, "war": 0.5})
+    back = made({**flat, "datasets": ("samm", "casme2")}, {**METRICS, "war": 0.7})
     ours = [row.cells[9:] for row in tables.fill(BOOKS["fdp"], "fdp-8", [there]).rows if row.kind == "own"]
     assert ours == [("50.0 (a)", "72.0 (a)", "", "", "", "")]
     ours = [row.cells[9:] for row in tables.fill(BOOKS["fdp"], "fdp-8", [there, back]).rows if row.kind == "own"]
@@ -266,7 +271,7 @@ def test_mean_of_both_directions_needs_both():
 def test_any_of_several_values_is_taken_and_named():
     flat = full_method("ma2mi")
     for autoencoder, filled in (("sd_vae", 2), ("conv_ae", 2), ("none", 0)):
-        run = collect.Run({**flat, "ma2mi.autoencoder": autoencoder}, METRICS)
+        run = made({**flat, "ma2mi.autoencoder": autoencoder}, METRICS)
         table = tables.fill(BOOKS["ma2mi"], "ma2mi-4", [run])
         assert table.filled == filled
         assert any(f"autoencoder {autoencoder}" in note for note in table.notes) == bool(filled)
@@ -275,11 +280,11 @@ def test_any_of_several_values_is_taken_and_named():
 @pytest.mark.parametrize(("changed", "filled"), [({"pretrain.sources": ()}, False), ({"pretrain.steps": 0}, False),
                                                  ({"pretrain.sources": ("synthetic_macro",)}, True)])
 def test_a_run_without_pretraining_is_no_ma2mi(changed, filled):
-    table = tables.fill(BOOKS["ma2mi"], "ma2mi-4", [collect.Run(full_method("ma2mi") | changed, METRICS)])
+    table = tables.fill(BOOKS["ma2mi"], "ma2mi-4", [made(full_method("ma2mi") | changed, METRICS)])
     assert bool(table.filled) == filled
     assert any("pretrained on synthetic_macro" in note for note in table.notes) == filled
     bare = full_method("ma2mi") | changed | {"ma2mi.pretraining": "none"}
-    baseline = tables.fill(BOOKS["ma2mi"], "ma2mi-1", [collect.Run(bare, METRICS)])
+    baseline = tables.fill(BOOKS["ma2mi"], "ma2mi-1", [made(bare, METRICS)])
     assert [row.cells[0] for row in baseline.rows if any(row.cells[7:])] == ["w/o (baseline)"]
     assert any("not pretrained" in note for note in baseline.notes)
 
@@ -287,24 +292,24 @@ def test_a_run_without_pretraining_is_no_ma2mi(changed, filled):
 def test_the_weight_of_a_loss_that_is_left_out_is_of_no_account():
     flat = full_method("fdp") | {"datasets": ("samm",), "fdp.tasks": ("mer", "rank")}
     for weight in (0.0, 100.0):
-        table = tables.fill(BOOKS["fdp"], "fdp-9", [collect.Run(flat | {"lambda_d": weight}, METRICS)])
+        table = tables.fill(BOOKS["fdp"], "fdp-9", [made(flat | {"lambda_d": weight}, METRICS)])
         assert [row.cells[0] for row in table.rows if row.cells[3]] == ["FDP w/o L_DIC"]
     off = flat | {"fdp.tasks": ("mer", "dynamic", "rank"), "lambda_d": 0.0}
-    assert tables.fill(BOOKS["fdp"], "fdp-9", [collect.Run(off, METRICS)]).filled == 0
+    assert tables.fill(BOOKS["fdp"], "fdp-9", [made(off, METRICS)]).filled == 0
 
 
 def test_order_matters_in_a_list_of_numbers_and_not_of_names():
     flat = full_method("fdp") | {"datasets": ("samm",)}
     mixed = flat | {"fdp.tasks": ("rank", "mer", "dynamic")}
-    assert tables.fill(BOOKS["fdp"], "fdp-9", [collect.Run(mixed, METRICS)]).filled == 2
+    assert tables.fill(BOOKS["fdp"], "fdp-9", [made(mixed, METRICS)]).filled == 2
     book = {**BOOKS["fdp"], "defaults": BOOKS["fdp"]["defaults"] | {"fdp.n_local": [3, 4, 10, 3]}}
     for depths, filled in (((3, 4, 10, 3), 2), ((3, 3, 4, 10), 0)):
-        run = collect.Run(flat | {"fdp.n_local": depths}, METRICS)
+        run = made(flat | {"fdp.n_local": depths}, METRICS)
         assert tables.fill(book, "fdp-9", [run]).filled == filled
 
 
 def test_records_hold_what_the_cells_say_and_where_it_is_from():
-    one = replace(run(), commit="a1b2c3d mol-8-full-casme2")
+    one = run(label="a1b2c3d mol-8-full-casme2")
     rows = tables.records(BOOKS["mol"], "mol-8", [one])
     table = tables.fill(BOOKS["mol"], "mol-8", [one])
     printed = [cell for row in table.rows for cell in row.cells[1:]]
@@ -316,7 +321,7 @@ def test_records_hold_what_the_cells_say_and_where_it_is_from():
         "datasets": "casme2", "classes": "5", "selection": "last", "seeds": "0", "profile": "demo",
         "synthetic": "False", "run": "a1b2c3d mol-8-full-casme2"}
     flat = full_method("fdp") | {"protocol": "cross_dataset", "classes": "3-shared"}
-    pair = [collect.Run(flat | {"datasets": order}, METRICS | {"war": war, "war_low": 0.1, "war_high": 0.9}, commit)
+    pair = [made(flat | {"datasets": order}, METRICS | {"war": war, "war_low": 0.1, "war_high": 0.9}, commit)
             for order, war, commit in ((("casme2", "samm"), 0.5, "x"), (("samm", "casme2"), 0.7, "y"))]
     (mean,) = [row for row in tables.records(BOOKS["fdp"], "fdp-8", pair)
                if row["column"] == "mean WAR" and row["ours"]]

@@ -14,7 +14,9 @@ import yaml
 
 from mer import params
 from mer.base.errors import MerError
+from mer.base.knobs import read_yaml
 from mer.runs import collect
+from mer.runs.finished import Run
 from mer.tables import __main__ as command
 from mer.tables import fill as tables
 from mer.tables import queue
@@ -27,10 +29,10 @@ NOTHING = collect.Collected([], [], set(), [], Counter())
 
 @pytest.fixture
 def raw():
-    return collect.parse((ROOT / "params.yaml").read_text(), "params.yaml")
+    return read_yaml(ROOT / "params.yaml")
 
 
-def finished(raw, metrics=NUMBERS, **changes) -> collect.Run:
+def finished(raw, metrics=NUMBERS, **changes) -> Run:
     """A run of params.yaml with changes (`__` for the dot)."""
     p = collect.resolve(raw, {key.replace("__", "."): value for key, value in changes.items()})
     return collect.run_of(p, metrics, "a1b2c3d")
@@ -236,7 +238,7 @@ def test_every_finished_experiment_is_collected_with_resolved_parameters(reposit
     Path("reports/metrics.json").write_text(json.dumps(NUMBERS | {"accuracy": 0.1}))
     repository.listed.append({"Experiment": None, "State": None, "rev": "workspace"})
     found = collect.collect()
-    assert [run.commit.split()[1:] for run in found.runs] == [["proud-fern"], ["mol-13-t-16"], ["changed"]]
+    assert [run.label.split()[1:] for run in found.runs] == [["proud-fern"], ["mol-13-t-16"], ["changed"]]
     assert found.runs[0].parameters["lambda_f"] == 1.43 and found.runs[0].parameters["classes"] == "5"
     assert found.runs[0].metrics == NUMBERS
     assert [p["sampling.t"] for p in found.pending] == [4]
@@ -255,7 +257,7 @@ def test_every_finished_experiment_is_collected_with_resolved_parameters(reposit
     assert {path.name for path in Path("there").iterdir()} == {"mol-13.md", "mol-13.csv", "mol-13.tex", "cells.csv"}
     rows = [row for row in csv.DictReader(open("there/cells.csv")) if row["ours"]]
     assert [row["row"] for row in rows] == ["8", "8", "16", "16"]
-    jobs, count = planned("mol-13", collect.parse(Path("params.yaml").read_text(), ""), found)
+    jobs, count = planned("mol-13", read_yaml(Path("params.yaml")), found)
     assert count == {"done": 4, "pending": 2, "missing": 2} and [job.params.sampling.t for job in jobs] == [2]
 
 
@@ -263,7 +265,7 @@ def test_a_workspace_that_is_an_experiment_goes_by_the_experiments_name(reposito
     repository("full", name="proud-fern", datasets=["casme2"], classes="5")
     repository.listed.append({"Experiment": None, "State": None, "rev": "workspace"})
     (run,) = collect.collect().runs
-    assert run.commit.endswith(" proud-fern")
+    assert run.label.endswith(" proud-fern")
 
 
 def test_outside_a_project_one_line_says_so(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mer import params
+from mer.base.knobs import read_yaml
 from mer.datasets.class_sets import label_set
 from mer.runs import collect
 from mer.tables import fill as tables
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = [(short, name) for short in tables.PAPERS for name, spec in tables.paper(short)["tables"].items()
          if spec.get("kind") != "rank_sum"]
 LAMBDAS = dict.fromkeys(("lambda_f", "lambda_m", "lambda_d", "lambda_r"), 1.0)
-RAW = collect.parse((ROOT / "params.yaml").read_text(), "params.yaml")
+RAW = read_yaml(ROOT / "params.yaml")
 
 
 def experiments(short, name):

@@ -108,6 +108,27 @@ def problems(p) -> list[str]:
                                          "onset and the apex frame"]
 
 
+def without_weights(cfg: Ma2miConfig) -> Ma2miConfig:
+    """For a network whose weights all come from a checkpoint: those that it started from need not be there."""
+    return dataclasses.replace(cfg, encoder_weights=None)
+
+
+def without_paths(cfg: Ma2miConfig) -> Ma2miConfig:
+    """For an export: no absolute path of this machine."""
+    folder = Path(cfg.sd_vae)
+    return dataclasses.replace(cfg, sd_vae=folder.name if folder.is_absolute() else folder.as_posix())
+
+
+def pretrains(parameters: dict[str, object]) -> bool:
+    """Whether a run with these flat parameters is pretrained, if there are sources and steps for it."""
+    return parameters["ma2mi.pretraining"] != "none"
+
+
+def note(parameters: dict[str, object]) -> str:
+    """What the note of a table tells of a run beside what every model's does; of the flat parameters."""
+    return f"autoencoder {parameters['ma2mi.autoencoder']}"
+
+
 def scaled(channels: int, width: float) -> int:
     """Channels of a layer at `width`: at least one."""
     return max(1, round(channels * width))

@@ -28,7 +28,7 @@ class _Ma2mi(Method):
         model = MIACNet(self.cfg, n_classes, **options)
         if self.cfg.encoder_weights:
             for trunk in filter(None, (model.fpe, model.fae)):
-                load_imagenet(trunk, Path(ENCODER_WEIGHTS) / self.cfg.encoder_weights)
+                load_imagenet(trunk, Path(ENCODER_WEIGHTS) / self.cfg.encoder_weights, "ma2mi")
         return model
 
     def losses(self, outputs, batch):

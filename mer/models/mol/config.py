@@ -63,6 +63,17 @@ def labels(p) -> tuple[str, ...]:
     return ("flow",) if "flow" in p.mol.tasks else ()
 
 
+def limits(p) -> tuple[str, ...]:
+    """What the model card must say of the weights beside what holds for every model."""
+    shape = "The landmark head starts from, and may hold, the mean face shape of the training subjects."
+    return (shape,) if "landmark" in p.mol.tasks else ()
+
+
+def note(parameters: dict[str, object]) -> str:
+    """What the note of a table tells of a run beside what every model's does; of the flat parameters."""
+    return f"lambda_f {parameters['lambda_f']:g}, lambda_m {parameters['lambda_m']:g}"
+
+
 def scaled(channels: int, width: float) -> int:
     """Channels of a layer at `width`: at least one."""
     return max(1, round(channels * width))

@@ -58,8 +58,10 @@ class ResNetTrunk(nn.Module):
         return self.layer4(self.layer3(self.layer2(self.layer1(maps))))
 
 
-def load_imagenet(trunk: ResNetTrunk, path: str | Path) -> None:
+def load_imagenet(trunk: ResNetTrunk, path: str | Path, section: str) -> None:
     """Copy the weights of torchvision's ResNet18 (its state dict, e.g. resnet18-f37072fd.pth) into `trunk`.
+
+    `section`: the model's in params.yaml, which errors name.
 
     Raises:
         MerError: the file is missing or unreadable, or a tensor is missing or of another shape.
@@ -67,18 +69,18 @@ def load_imagenet(trunk: ResNetTrunk, path: str | Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise MerError(f"ma2mi.encoder_weights: no file {path}; put torchvision's ResNet18 state dict there, or set "
-                       "it to null for random weights") from None
+        raise MerError(f"{section}.encoder_weights: no file {path}; put torchvision's ResNet18 state dict there, or "
+                       "set it to null for random weights") from None
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise MerError(f"ma2mi.encoder_weights: {path} is no state dict of torch ({str(error).splitlines()[0]}); "
+        raise MerError(f"{section}.encoder_weights: {path} is no state dict of torch ({str(error).splitlines()[0]}); "
                        "expected torchvision's ResNet18") from None
     if not isinstance(state, dict):
-        raise MerError(f"ma2mi.encoder_weights: {path} holds a {type(state).__name__}; expected a state dict")
+        raise MerError(f"{section}.encoder_weights: {path} holds a {type(state).__name__}; expected a state dict")
     own = trunk.state_dict()
     for key, value in own.items():
         found = tuple(state[key].shape) if key in state else "missing"
         # files from before torch 1.0 have no num_batches_tracked, which only counts
         if found != tuple(value.shape) and not (found == "missing" and key.endswith("num_batches_tracked")):
-            raise MerError(f"ma2mi.encoder_weights: {path}: tensor {key} is {found}; expected {tuple(value.shape)} "
-                           "(torchvision's ResNet18, ma2mi.width = 1)")
+            raise MerError(f"{section}.encoder_weights: {path}: tensor {key} is {found}; expected {tuple(value.shape)} "
+                           f"(torchvision's ResNet18, {section}.width = 1)")
     trunk.load_state_dict({key: state.get(key, value) for key, value in own.items()})

@@ -229,16 +229,16 @@ def test_imagenet_weights_from_a_file(tmp_path):
     source, trunk = ResNetTrunk(width=1 / 16), ResNetTrunk(width=1 / 16)
     state = {**source.state_dict(), "fc.weight": torch.zeros(1000, 32), "fc.bias": torch.zeros(1000)}
     torch.save({k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}, tmp_path / "resnet18.pth")
-    load_imagenet(trunk, tmp_path / "resnet18.pth")
+    load_imagenet(trunk, tmp_path / "resnet18.pth", "ma2mi")
     pictures = torch.rand(1, 3, 64, 64)
     assert torch.equal(trunk.eval()(pictures), source.eval()(pictures))
     with pytest.raises(MerError, match=r"no file .*missing\.pth; put torchvision's"):
-        load_imagenet(trunk, tmp_path / "missing.pth")
+        load_imagenet(trunk, tmp_path / "missing.pth", "ma2mi")
     with pytest.raises(MerError, match=r"tensor conv1\.weight is \(4, 3, 7, 7\); expected \(8, 3, 7, 7\)"):
-        load_imagenet(ResNetTrunk(width=1 / 8), tmp_path / "resnet18.pth")
+        load_imagenet(ResNetTrunk(width=1 / 8), tmp_path / "resnet18.pth", "ma2mi")
     (tmp_path / "text.pth").write_text("weights")
     with pytest.raises(MerError, match="is no state dict of torch"):
-        load_imagenet(trunk, tmp_path / "text.pth")
+        load_imagenet(trunk, tmp_path / "text.pth", "ma2mi")
 
 
 def test_names_are_those_of_torchvision():
