@@ -33,6 +33,16 @@ def split(protocol: str, clip_ids: Sequence[str], labels: Sequence[int | None], 
         datasets: as in params.yaml; `cross_dataset` trains on all but the last and tests on the last.
         k: number of parts, `seed`: of their random assignment (`kfold` only).
         flags: of each clip, as in clips.csv (`official` only: DFEW's flags test1 to test5 are its own five folds).
+
+    Raises:
+        MerError: no such protocol, or data that it cannot split.
+
+    >>> from mer.evaluation import split
+    >>> people = ["casme2/sub01", "casme2/sub01", "casme2/sub02", "casme2/sub03"]
+    >>> for fold in split("loso", ["a", "b", "c", "d"], [0, 1, 1, None], people, ["casme2"]):
+    ...     print(fold.name, "trains on", fold.train.tolist(), "and is tested on", fold.test.tolist())
+    casme2/sub01 trains on [2] and is tested on [0, 1]
+    casme2/sub02 trains on [0, 1] and is tested on [2]
     """
     if protocol == "loso":
         return loso(clip_ids, labels, subjects)

@@ -12,6 +12,46 @@ RULES = {"last": "after the last training step",
          "oracle": "at the step that is best on the tested subject itself (never a result)"}
 
 
+def score(labels, predicted, classes: int, subjects=None, *, bootstrap: int = 2000, seed: int = 0) -> dict[str, float]:
+    """The scores of predictions from anywhere, counts pooled over all folds; fractions in [0, 1].
+
+    Args:
+        labels, predicted: (N,) class indices 0..classes-1, one a clip.
+        subjects: (N,) names; with two or more of them each score also has a 95 % interval, `_low` and `_high`, from
+            `bootstrap` resamples of subjects.
+
+    Raises:
+        MerError: lists of different lengths, none at all, or an index that is no class.
+
+    >>> from mer.evaluation import score
+    >>> found = score([0, 0, 1, 1, 2], [0, 0, 1, 2, 2], classes=3)
+    >>> print({name: round(value, 3) for name, value in found.items()})
+    {'accuracy': 0.8, 'uf1': 0.778, 'uar': 0.833, 'wf1': 0.8, 'war': 0.8}
+    """
+    labels, predicted = (np.asarray(values, np.int64).reshape(-1) for values in (labels, predicted))
+    people = np.full(len(labels), "all") if subjects is None else np.asarray(subjects, str)
+    if not len(labels) == len(predicted) == len(people) or not len(labels):
+        raise MerError(f"score: {len(labels)} labels, {len(predicted)} predictions, {len(people)} subjects; expected "
+                       "one of each for every clip, and at least one clip")
+    for name, values in (("labels", labels), ("predicted", predicted)):
+        if (wrong := (values < 0) | (values >= classes)).any():
+            raise MerError(f"score: {name}[{int(wrong.argmax())}] = {values[wrong.argmax()]}; expected a class from 0 "
+                           f"to {classes - 1}")
+    by_subject = metrics.confusion_by(people, labels, predicted, classes)[1]
+    return _scores(by_subject, bootstrap, seed)
+
+
+def _scores(by_subject: np.ndarray, bootstrap: int, seed: int) -> dict[str, float]:
+    """Each score of (S, n, n) counts, pooled, and its interval, where there is one."""
+    out, total = {}, by_subject.sum(axis=0)
+    for measure in measures.SCORES:
+        out[measure.key] = float(measure.compute(total))
+        interval = significance.bootstrap(by_subject, measure.compute, bootstrap, seed)
+        if interval:
+            out[f"{measure.key}_low"], out[f"{measure.key}_high"] = interval
+    return out
+
+
 def summarise(t: Predictions, names: tuple[str, ...], selections: tuple[str, ...],
               zero_shot: Predictions | None = None, *, bootstrap: int, permutations: int,
               seed: int) -> dict[str, float]:
@@ -38,12 +78,7 @@ def summarise(t: Predictions, names: tuple[str, ...], selections: tuple[str, ...
     once = head.where(seed=int(head.seed.min()))
     by_subject = significance.subject_confusions(head)
     total = by_subject.sum(axis=0)
-    out: dict[str, float] = {}
-    for score in measures.SCORES:
-        out[score.key] = float(score.compute(total))
-        interval = significance.bootstrap(by_subject, score.compute, bootstrap, seed)
-        if interval:
-            out[f"{score.key}_low"], out[f"{score.key}_high"] = interval
+    out = _scores(by_subject, bootstrap, seed)
     out["p_value"] = significance.permutation(head, permutations, seed)
     share = np.bincount(once.label, minlength=t.classes)
     out["chance"] = 1 / t.classes
@@ -88,9 +123,9 @@ def _seeds(head: Predictions, permutations: int, seed: int) -> dict[str, float]:
         out[f"seed{k}_accuracy"], out[f"seed{k}_uf1"] = float(values[-1]["accuracy"]), float(values[-1]["uf1"])
         out[f"seed{k}_p_value"] = significance.permutation(mine, permutations, seed)
     if len(seeds) > 1:
-        for score in measures.SCORES:
-            column = [float(value[score.key]) for value in values]
-            out[f"{score.key}_mean"], out[f"{score.key}_sd"] = float(np.mean(column)), float(np.std(column, ddof=1))
+        for key in values[0]:
+            column = [float(value[key]) for value in values]
+            out[f"{key}_mean"], out[f"{key}_sd"] = float(np.mean(column)), float(np.std(column, ddof=1))
     return out
 
 

@@ -119,3 +119,20 @@ def test_headline_without_rows_and_wrong_classes_are_refused():
         results.summarise(table(), NAMES, ("inner",), **SETTINGS)
     with pytest.raises(MerError, match="expected 2: a, b"):
         results.summarise(table(), ("a", "b"), ("last",), **SETTINGS)
+
+
+def test_predictions_from_anywhere_are_scored_like_a_run_s():
+    t = table(rules=("last",))
+    found = results.score(t.label, t.predicted, 3, t.subject, bootstrap=300)
+    ours = results.summarise(t, NAMES, ("last",), **SETTINGS)
+    assert found == {key: ours[key] for key in found} and len(found) == 15
+    assert len(results.score(t.label, t.predicted, 3)) == 5
+
+
+@pytest.mark.parametrize(("labels", "predicted", "words"), [
+    ([0, 1], [0], "2 labels, 1 predictions"), ([], [], "at least one clip"),
+    ([0, 3], [0, 1], r"labels\[1\] = 3; expected a class from 0 to 2"),
+    ([0, 1], [0, -1], r"predicted\[1\] = -1")])
+def test_what_cannot_be_scored_is_named(labels, predicted, words):
+    with pytest.raises(MerError, match=words):
+        results.score(labels, predicted, 3)

@@ -1,6 +1,5 @@
 """`open_run`: one run whatever it is called by, read when asked, and refused when its files are not of one run."""
 
-import doctest
 import json
 import subprocess
 import sys
@@ -37,11 +36,6 @@ def project(tmp_path) -> Path:
     command(root, "git", "init", "--quiet")
     commit(root, "first")
     return root
-
-
-def test_the_example_in_its_docstring_runs():
-    found = doctest.testmod(finished)
-    assert found.attempted and not found.failed
 
 
 def test_a_folder_its_data_and_the_workspace_are_the_same_run(project, monkeypatch):
