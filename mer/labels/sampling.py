@@ -19,8 +19,8 @@ def index_sets(n_frames: int, t: int, n_sets: int, seed_words: tuple) -> np.ndar
     """Sampling sets of a span of L = `n_frames` frames cut into t equal segments [i L/t, (i+1) L/t).
 
     Set 0, the one used in tests, holds the segments' midpoints; each other set a random frame inside every segment
-    (spec: mol.md 3.1 and fdp.md 5, "random offset"; here one draw per segment, as in DESIGN.md section 3). With L < t
-    frames are repeated: the index is the frame in whose unit the midpoint (or random point) of the segment falls.
+    (papers: "random offset", which may mean one for all segments; here one draw per segment). With L < t frames are
+    repeated: the index is the frame in whose unit the midpoint (or random point) of the segment falls.
 
     Returns:
         (n_sets, t) int32, non-decreasing along t and, for L >= t, strictly increasing.

@@ -1,6 +1,6 @@
 """FDP's Tables 12 and 13, recomputed from the published numbers of its other tables, and what is wrong with them.
 
-The paper tests one number, FDP's F1, repeated n times, against the n numbers of other methods (spec/fdp.md section 8):
+The paper tests one number, FDP's F1, repeated n times, against the n numbers of other methods:
 z then depends on the counts alone, whatever the numbers are. With the one number that there is, p is never below 0.05.
 """
 

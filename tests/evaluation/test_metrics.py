@@ -9,8 +9,8 @@ from mer.evaluation import measures, metrics
 GOLDEN = np.array([[3, 1, 0], [1, 4, 1], [0, 0, 2]])
 
 
-def test_golden_numbers_of_the_spec():
-    """spec/mol.md section 9."""
+def test_golden_numbers_worked_by_hand():
+    """MOL Eq. (10) on these counts."""
     assert metrics.accuracy(GOLDEN) == 0.75
     assert metrics.wf1(GOLDEN) == pytest.approx(0.746970, abs=5e-7)
     assert metrics.uf1(GOLDEN) == pytest.approx(0.759091, abs=5e-7)

@@ -170,7 +170,7 @@ def test_paired_tests_need_the_same_clips():
     (17, 17, 4.9771, 3.227e-7), (12, 13, 4.2426, 1.105e-5), (4, 4, 2.3094, 1.046e-2), (3, 3, 1.9640, 2.477e-2),
     (5, 5, 2.6112, 4.512e-3)])
 def test_rank_sum_reproduces_fdp_tables_12_and_13(copies, others, z, p):
-    """spec/fdp.md section 8: the statistic depends on the counts alone; with the one number nothing is left."""
+    """The statistic depends on the counts alone; with the one number nothing is left."""
     found = significance.rank_sum(100, list(range(others)), copies)
     assert found[0] == pytest.approx(z, abs=5e-5) and found[1] == pytest.approx(p, rel=1e-3)
     assert 0.05 < significance.rank_sum(100, list(range(others)))[1] < 0.1

@@ -1,4 +1,4 @@
-"""Dynamic images: golden coefficients (spec: fdp.md section 2), sums, the static guard."""
+"""Dynamic images: golden coefficients (Bilen et al.), sums, the static guard."""
 
 import numpy as np
 import pytest

@@ -102,7 +102,7 @@ def test_same_run_gives_the_same_bytes(tmp_path):
 
 
 def test_warp_golden_numbers():
-    """spec/mol.md section 9."""
+    """Eq. (11), worked by hand."""
     image = np.arange(16).reshape(4, 4)
     right, down = np.zeros((2, 4, 4)), np.zeros((2, 4, 4))
     right[0], down[1] = 0.5, 1

@@ -24,11 +24,9 @@ METRICS = {"accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9, "wf1": 0.
 
 
 def spec(short):
-    for root in (ROOT, ROOT.parent):
-        path = root / f"shared/spec/{short}-tables.yaml"
-        if path.exists():
-            return yaml.safe_load(path.read_text(encoding="utf-8"))
-    pytest.skip(f"shared/spec/{short}-tables.yaml is not here")
+    """The paper's numbers, written down a second time and by another hand than the model's paper.yaml."""
+    path = Path(__file__).with_name("published") / f"{short}.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def full_method(short):

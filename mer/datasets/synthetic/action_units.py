@@ -1,4 +1,4 @@
-"""Action units as displacement fields of the skin: sums of Gaussians in mm (table of shared/spec/synthetic.md).
+"""Action units as displacement fields of the skin: sums of Gaussians in mm (ours, after FACS).
 
 Positive x is outwards from the middle of the face, y is down; a unit has a term list per side, mirrored, and every
 subject has their own variation of it.

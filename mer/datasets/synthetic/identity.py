@@ -1,4 +1,4 @@
-"""Who a synthetic subject is: the measures and colours of one face, drawn from a seed (shared/spec/synthetic.md).
+"""Who a synthetic subject is: the measures and colours of one face, drawn from a seed (ours).
 
 Face space: millimetres, origin midway between the eyes, x to the right of the picture, y down.
 """

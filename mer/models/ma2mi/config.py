@@ -1,7 +1,7 @@
 """What can be chosen about MA2MI and its network MIACNet; no torch here, so parameters are checked quickly.
 
 Source: "From Macro to Micro" (arXiv 2405.16451), sections 3 and 4.3-4.4. Its text lost every formula and many numbers,
-so most defaults are readings of its words (shared spec ma2mi.md, tag [inferred]), and the other readings stand beside.
+so most defaults are readings of its words (marked: inferred), and the other readings stand beside.
 """
 
 import dataclasses
