@@ -7,9 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Loss weights (lambda_f, lambda_m) of Eq. 9 for the mean-normalised Eq. 7-8. The paper's numbers are lost.
-# released: what the released loss computes with the README's weights; readme: those weights as they are typed.
-LOSS_PRESETS = {"released": (10 / 7, 0.7), "readme": (10.0, 0.1)}
 FAILURE = 0.1  # a frame's landmark error above this fraction of the inter-ocular distance is a failure
 
 
@@ -54,11 +51,6 @@ def mol_losses(outputs: dict[str, Tensor], batch, landmark: str = "l1") -> dict[
     if "landmarks" in outputs:
         losses["landmark"] = landmark_loss(outputs["landmarks"], batch.points[:, 1:], landmark)
     return losses
-
-
-def total_loss(losses: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """L (Eq. 9): the weighted sum, e.g. weights {"mer": 1, "flow": lambda_f, "landmark": lambda_m}."""
-    return sum(weights[name] * loss for name, loss in losses.items())
 
 
 def epe(flow: Tensor, truth: Tensor) -> Tensor:
