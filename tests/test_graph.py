@@ -18,7 +18,7 @@ STAGES = {name: entry.get("do", entry) for name, entry in GRAPH.items()}
 PROFILES = [(model, profile, block) for model, blocks in PARAMS["profiles"].items()
             for profile, block in blocks.items()]
 BARE = {"torch", "numpy", "h5py", "sklearn", "scipy"}  # what a bare GPU machine has
-NO_RESULT = {"parallel", "profile"}  # one changes no number; the other changes which keys of profiles are named
+NO_RESULT = {"parallel", "profile"}  # one changes no number; the other only where it fills a stage's parameters
 
 
 def module(stage: dict) -> str:
@@ -106,6 +106,9 @@ def test_a_stage_depends_on_the_profile_that_fills_its_parameters(name):
         for section, value in block.items():
             for key in [f"{section}.{word}" for word in value] if isinstance(value, dict) else [section]:
                 assert covered(f"profiles.{model}.{profile}.{key}", declared) or not covered(key, declared), key
+    # whole: a profile may be `like` any other of its model, and which of them fills the nulls is itself a parameter
+    assert [key for key in declared if key.startswith("profiles.") and key.count(".") > 1] == []
+    assert covered("profile", declared) or not any(key.startswith("profiles.") for key in declared)
 
 
 def test_every_stage_is_in_the_graph_and_every_script_is_short():

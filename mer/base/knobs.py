@@ -74,11 +74,11 @@ def profile(profiles: dict, model: str, name: str, path: str | Path = "params.ya
             raise MerError(f"{path}: profiles.{model}.{name} = {block!r}; expected a section with keys")
         found, seen = _over(block, found), [*seen, name]
         other = found.pop("like", None)
-        if other is not None and (other not in blocks or other in seen):
-            known = [key for key in blocks if key not in seen]
+        known = [key for key in blocks if key not in seen]
+        if other is not None and other not in known:
             why = ", which leads back to itself" if other in seen else ""
-            raise MerError(f"{path}: profiles.{model}.{name}.like = {other!r}{why}; expected one of "
-                           f"{', '.join(map(str, known)) or 'no other'}{nearest(str(other), known)}")
+            raise MerError(f"{path}: profiles.{model}.{name}.like = {other!r}{why}; expected "
+                           f"{'one of ' + ', '.join(map(str, known)) if known else 'none'}{nearest(str(other), known)}")
         name = other
     return found
 
