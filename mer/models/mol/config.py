@@ -17,7 +17,6 @@ ORDER = 1  # among the models, wherever they are listed
 SHARED = {"t": "sampling"}  # knobs that stand in another section
 SIZE = 128  # side of the crop the network sees, pixels
 MAP = 16  # side of the feature maps F_k after the conv stack
-POINTS = 68
 TRANSFORMER_HEADS = 4
 
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mer.labels.points68 import eye_centres
+
 FAILURE = 0.1  # a frame's landmark error above this fraction of the inter-ocular distance is a failure
 
 
@@ -21,8 +23,9 @@ def flow_loss(flow: Tensor, truth: Tensor) -> Tensor:
 
 
 def interocular(points: Tensor) -> Tensor:
-    """Distance (...) between the eye centres of landmarks (..., 68, 2), the means of points 36-41 and 42-47."""
-    return torch.linalg.vector_norm(points[..., 36:42, :].mean(-2) - points[..., 42:48, :].mean(-2), dim=-1)
+    """Distance (...) between the eye centres of landmarks (..., 68, 2)."""
+    right, left = eye_centres(points)
+    return torch.linalg.vector_norm(right - left, dim=-1)
 
 
 def landmark_loss(points: Tensor, truth: Tensor, kind: str = "l1") -> Tensor:
