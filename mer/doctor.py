@@ -142,9 +142,7 @@ def versions(root: Path) -> Check:
     """The installed versions of the packages that decide bytes against those that made the products that are here."""
     summaries = environment.read(root / environment.RECORD, *sorted(root.glob("data/*/summary.json")),
                                  *sorted(root.glob("data/*/*/summary.json")), root / "reports/plots/labels/data.json")
-    recorded: environment.MadeWith = {}
-    for summary in summaries:
-        recorded |= summary.get("made_with", {}) if isinstance(summary, dict) else {}
+    recorded = environment.merged(summaries)
     if not recorded:
         return Check("OK", "versions: no product here yet")
     several = environment.mixed(recorded)

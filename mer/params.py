@@ -5,13 +5,14 @@ Every knob stands in params.yaml. A value of `null` is filled from `profiles.<mo
 the key, the value, and what was expected.
 """
 
+import dataclasses
 import importlib
 import types
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.base.knobs import Parallel, build, fill, knob, nearest, read_yaml
+from mer.base.knobs import Parallel, build, fill, knob, nearest, profile, read_yaml
 from mer.datasets.sections import Index, Synthetic
 from mer.labels.sections import Align, Dynamic, Flow, Landmarks, Sampling
 
@@ -82,10 +83,10 @@ class _Run:
     profile: str = knob()
     shuffle_labels: bool = knob()
     selection: tuple[str, ...] = knob(choices=("last", "inner", "oracle"), empty=False)
-    lambda_f: float = knob(0, 1e6)
-    lambda_m: float = knob(0, 1e6)
-    lambda_d: float = knob(0, 1e6)
-    lambda_r: float = knob(0, 1e6)
+
+
+@dataclass(frozen=True)
+class _Common:
     lr: float = knob(1e-12, 10)
     kfold: KFold
     parallel: Parallel
@@ -98,6 +99,8 @@ class _Run:
     dynamic: Dynamic
 
 
+OWN = {name: getattr(config, "TopLevel", None) for name, config in CONFIGS.items()}  # keys beside a model's section
+_TopLevel = make_dataclass("_TopLevel", [], bases=tuple(kind for kind in reversed(OWN.values()) if kind), frozen=True)
 _Models = make_dataclass("_Models", [(name, config.Config) for name, config in CONFIGS.items()], frozen=True)
 
 
@@ -109,7 +112,7 @@ class _Budgets:
 
 
 @dataclass(frozen=True)
-class Params(_Budgets, _Models, _Run):  # the fields of the last come first
+class Params(_Budgets, _Models, _Common, _TopLevel, _Run):  # the fields of the last come first
     """The whole of params.yaml; the right-hand comments there say what each key means."""
 
 
@@ -141,10 +144,11 @@ def resolve(raw: dict, path: str | Path = "params.yaml", root: str | Path = ".")
         raise MerError(f"{path}: profile = {name!r}; expected one of {', '.join(map(str, profiles[model]))}"
                        f"{nearest(str(name), profiles[model])}")
     # a network's own section and loss weights come from its own profile, all others from that of the chosen model
-    filled = fill(raw, profiles[model][name], f"profiles.{model}.{name}")
+    filled = fill(raw, profile(profiles, model, name, path), f"profiles.{model}.{name}")
     for each in CONFIGS:
         found = name if name in profiles[each] else "paper"  # not every model has a profile `released`
-        own = {key: value for key, value in profiles[each][found].items() if key == each or key.startswith("lambda_")}
+        keys = {each, *(f.name for f in dataclasses.fields(OWN[each]))} if OWN[each] else {each}
+        own = {key: value for key, value in profile(profiles, each, found, path).items() if key in keys}
         filled |= fill({key: raw.get(key) for key in own}, own, f"profiles.{each}.{found}")
     params = build(Params, _shared(filled), "")
     _check_sense(params, Path(root))

@@ -18,7 +18,7 @@ STAGES = {name: entry.get("do", entry) for name, entry in GRAPH.items()}
 PROFILES = [(model, profile, block) for model, blocks in PARAMS["profiles"].items()
             for profile, block in blocks.items()]
 BARE = {"torch", "numpy", "h5py", "sklearn", "scipy"}  # what a bare GPU machine has
-NO_RESULT = {"parallel", "profile"}  # one changes no number; the other changes which keys of profiles are named
+NO_RESULT = {"parallel", "profile"}  # one changes no number; the other only where it fills a stage's parameters
 
 
 def module(stage: dict) -> str:
@@ -106,6 +106,10 @@ def test_a_stage_depends_on_the_profile_that_fills_its_parameters(name):
         for section, value in block.items():
             for key in [f"{section}.{word}" for word in value] if isinstance(value, dict) else [section]:
                 assert covered(f"profiles.{model}.{profile}.{key}", declared) or not covered(key, declared), key
+    # what a section of a profile that is like paper does not say, that of paper says
+    templates = options(STAGES[name].get("params", []))
+    assert {key.replace("${profile}", "paper") for key in templates if key.endswith(("lr", "lambda_f", "lambda_m")) < (
+        "${profile}" in key)} <= set(templates)
 
 
 def test_every_stage_is_in_the_graph_and_every_script_is_short():

@@ -57,11 +57,14 @@ def made_with(stage: str, dataset: str = "", *before: Mapping, processor: str = 
     before: contents of the summary.json files of the stores that the stage has read.
     processor: what else decides a network's bytes (`engine.processor`).
     """
-    told: MadeWith = {}
-    for summary in before:
-        told |= summary.get("made_with", {})
-    return told | {f"{stage}@{dataset}" if dataset else stage: versions(stage) | (
+    return merged(before) | {f"{stage}@{dataset}" if dataset else stage: versions(stage) | (
         {"processor": processor} if processor else {})}
+
+
+def merged(summaries: Iterable[Mapping]) -> MadeWith:
+    """The `made_with` of all these summaries as one, the last one's where two name a stage; a damaged one has none."""
+    return {stage: used for summary in summaries if isinstance(summary, Mapping)
+            for stage, used in summary.get("made_with", {}).items()}
 
 
 def differing(recorded: MadeWith) -> dict[str, tuple[str, str, str]]:
@@ -94,10 +97,7 @@ def tell(stage: str, summaries: Iterable[Mapping]) -> None:
 
     summaries: contents of the summary.json files (or reports/environment.json) of what is there already.
     """
-    recorded: MadeWith = {}
-    for summary in summaries:
-        recorded |= summary.get("made_with", {})
-    if found := differing(recorded):
+    if found := differing(merged(summaries)):
         print(f"{stage}: another environment: {words(found)}; bytes may differ, and a run may hold both: `python -m "
               "mer.doctor` compares, `pip install -e .` brings the pinned versions back", file=sys.stderr)
 

@@ -143,7 +143,7 @@ def inputs(stage: str, p, *, item: str = "", of: tuple[str, ...] | None = None,
     """
     told = declared(stage)
     names = [name if isinstance(name, str) else next(iter(name)) for name in told.get("params", [])]
-    keys = [_filled(name, p, item) for name in names if not name.startswith("profiles.")]
+    keys = [_filled(name, p, item) for name in names if name.split(".")[0] not in ("profile", "profiles")]
     found = [(key, _at(p, key)) for key in keys if key not in besides]
     for path in (Path(_filled(path, p, item)) for path in told["deps"] if not is_code(path)):
         parts = [path] if of is None or not path.is_dir() else sorted(

@@ -5,6 +5,7 @@ Every error names the key, the value, and what was expected.
 
 import dataclasses
 import difflib
+import operator
 import re
 import types
 import typing
@@ -14,9 +15,19 @@ from pathlib import Path
 from mer.base.errors import MerError
 
 
-def knob(low: float | None = None, high: float | None = None, choices: tuple | None = None, empty: bool = True):
-    """A dataclass field with its allowed range, both ends included, or its choices; lists: of each item."""
-    return field(metadata={"low": low, "high": high, "choices": choices, "empty": empty})
+def knob(low: float | None = None, high: float | None = None, *, above: float | None = None,
+         below: float | None = None, choices: tuple | None = None, empty: bool = True, repeat: bool = False,
+         length: int | None = None, note: str = "", default: object = dataclasses.MISSING):
+    """A dataclass field with its allowed range or its choices; of a list: those of each item.
+
+    Args:
+        low, high: the ends, both included; above, below: ends that are left out.
+        empty, repeat: whether a list may be empty, may hold a value twice; length: of a list, None = any.
+        note: what a user who is refused should know too.
+        default: for code; params.yaml names every key.
+    """
+    return field(default=default, metadata={"low": low, "high": high, "above": above, "below": below, "note": note,
+                                            "choices": choices, "empty": empty, "repeat": repeat, "length": length})
 
 
 @dataclass(frozen=True)
@@ -41,12 +52,38 @@ def sections(path: str | Path = "params.yaml", **kinds: type) -> types.SimpleNam
             raise MerError(f"{path}: {key} = {word!r}; expected one of {', '.join(map(str, known))}"
                            f"{nearest(str(word), known)}")
         block = block[word]
+    block = profile(profiles, model, name, path)
     own = {key: raw[key] for key in kinds if key in raw}
     missing = next((key for key in kinds if key not in raw), None)
     if missing:
         raise MerError(f"{path}: key `{missing}` is missing; expected a section")
     filled = fill(own, {key: value for key, value in block.items() if key in own}, f"profiles.{model}.{name}")
     return types.SimpleNamespace(**{key: build(kind, filled[key], f"{key}.") for key, kind in kinds.items()})
+
+
+def profile(profiles: dict, model: str, name: str, path: str | Path = "params.yaml") -> dict:
+    """The values of `profiles.<model>.<name>`; with `like: paper` its sections hold only what differs from the paper's.
+
+    It names each key of the paper's profile, {} for a section without a difference: DVC looks for them by name.
+
+    Raises:
+        MerError: `like` says something else, or such a key is missing.
+    """
+    found, base = profiles[model][name], profiles[model].get("paper")
+    if not isinstance(found, dict):
+        raise MerError(f"{path}: profiles.{model}.{name} = {found!r}; expected a section with keys")
+    if "like" not in found:
+        return found
+    if found["like"] != "paper" or name == "paper" or not isinstance(base, dict):
+        raise MerError(f"{path}: profiles.{model}.{name}.like = {found['like']!r}; expected paper, in a profile of "
+                       "another name")
+    missing = next((key for key in base if key not in found), None)
+    if missing is not None:
+        empty = " ({}: as the paper's)" if isinstance(base[missing], dict) else ""
+        raise MerError(f"{path}: key `profiles.{model}.{name}.{missing}` is missing; a profile like paper names "
+                       f"each of its keys{empty}")
+    return {key: {**base[key], **value} if isinstance(base.get(key), dict) and isinstance(value, dict) else value
+            for key, value in found.items() if key != "like"}
 
 
 def read_yaml(path: Path) -> dict:
@@ -130,6 +167,21 @@ def build(kind: type, values: object, where: str):
         raise MerError(f"params.yaml: {where[:-1]}: {error}") from None
 
 
+def problems(section: object, name: str) -> list[str]:
+    """The fields of a section (a dataclass) outside of their knobs: a line each, with what is expected."""
+    found, hints = [], typing.get_type_hints(type(section))
+    for f in dataclasses.fields(section):
+        value = getattr(section, f.name)
+        try:
+            _value(value, hints[f.name], f.metadata, f.name)
+        except MerError:
+            found.append(f"{name}.{f.name} = {value!r}: expected {_expected(hints[f.name], f.metadata)}")
+    return found
+
+
+KEEPS = {"low": operator.ge, "high": operator.le, "above": operator.gt, "below": operator.lt}  # value, limit
+
+
 def _value(value: object, hint: object, limits: dict, key: str):
     near = nearest(value, limits["choices"]) if limits.get("choices") and isinstance(value, str) else ""
     refuse = MerError(f"params.yaml: {key} = {value!r}; expected {_expected(hint, limits)}{near}")
@@ -138,8 +190,9 @@ def _value(value: object, hint: object, limits: dict, key: str):
             return None
         hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
     if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list) or (not value and limits.get("empty") is False) or (
-                len(set(map(str, value))) < len(value) and not limits.get("repeat")):
+        if not isinstance(value, list | tuple) or (not value and limits.get("empty") is False) or (
+                len(set(map(str, value))) < len(value) and not limits.get("repeat")) or (
+                len(value) != (limits.get("length") or len(value))):
             raise refuse
         inner = typing.get_args(hint)[0]
         return tuple(_value(item, inner, limits, f"{key}[{i}]") for i, item in enumerate(value))
@@ -150,10 +203,10 @@ def _value(value: object, hint: object, limits: dict, key: str):
         value = str(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise refuse
-    low, high, choices = (limits.get(name) for name in ("low", "high", "choices"))
+    choices = limits.get("choices")
     if choices is not None and value not in choices:
         raise refuse
-    if low is not None and not low <= value <= high:
+    if any(limits.get(name) is not None and not keeps(value, limits[name]) for name, keeps in KEEPS.items()):
         raise refuse
     if isinstance(value, float) and not abs(value) < float("inf"):
         raise refuse
@@ -177,14 +230,20 @@ def _expected(hint: object, limits: dict) -> str:
     if many:
         hint = typing.get_args(hint)[0]
     text = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(hint, "a section")
+    low, high, above, below = (limits.get(name) for name in KEEPS)
     if limits.get("choices"):
         text = "one of " + ", ".join(map(str, limits["choices"]))
-    elif limits.get("low") is not None:
-        text += f" from {limits['low']:g} to {limits['high']:g}"
+    elif above is not None:
+        text = text.replace("a ", "a positive ") if above == 0 else f"{text} above {above:g}"
+    elif low is not None and (high, below) == (None, None):
+        text += f" of at least {low:g}"
+    elif low is not None:
+        text += f" from {low:g} to " + (f"{high:g}" if below is None else f"below {below:g}")
     if many:
         unlike = "" if limits.get("repeat") else " without repetition"
-        text = f"a list{unlike}, each {text}" + (", not empty" if limits.get("empty") is False else "")
-    return text + optional
+        length = f" of {limits['length']}" if limits.get("length") else ""
+        text = f"a list{length}{unlike}, each {text}" + (", not empty" if limits.get("empty") is False else "")
+    return text + optional + (f"; {limits['note']}" if limits.get("note") else "")
 
 
 def nearest(word: str, known: typing.Iterable) -> str:

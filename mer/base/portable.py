@@ -12,6 +12,9 @@ import platform
 import re
 from pathlib import Path
 
+from mer.base.errors import MerError
+from mer.base.knobs import profile
+
 CAPS = {  # costs nothing that can be measured
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # numpy's float64 exp, log and pow
     "OPENBLAS_CORETYPE": "Haswell",  # of numpy's and scipy's products and decompositions
@@ -46,9 +49,9 @@ def wanted(path: str | Path = "params.yaml") -> bool:
         told = yaml.load(Path(path).read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         value = told["train"]["portable"]
         if value is None:
-            value = told["profiles"][told["model"]][told["profile"]]["train"]["portable"]
+            value = profile(told["profiles"], told["model"], told["profile"])["train"]["portable"]
         return value is True
-    except (ImportError, OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+    except (ImportError, OSError, MerError, ValueError, yaml.YAMLError, LookupError, TypeError):
         return False
 
 

@@ -30,7 +30,7 @@ class Synthetic:
 
 @dataclass(frozen=True)
 class Index:
-    accept_counts: bool
+    accept_counts: bool = knob()
     images: str = knob(choices=("raw", "cropped"))
     casme2: str = knob(choices=("auto", "2014", "2019"))
     smic: str = knob(choices=("hs", "vis", "nir", "hs_long", "vis_long", "nir_long"))

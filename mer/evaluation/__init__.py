@@ -1,13 +1,12 @@
-"""How results are judged. `split` makes the folds, `score` judges predictions; imported when they are first used."""
+"""How results are judged: `mer.evaluation.split` makes the folds, `mer.evaluation.score` judges predictions."""
+
+__all__ = ["score", "split"]
+_HOMES = {"split": "protocols", "score": "results"}
 
 
 def __getattr__(name: str):
-    if name == "split":
-        from mer.evaluation.protocols import split
+    if name not in __all__:
+        raise AttributeError(f"module 'mer.evaluation' has no attribute {name!r}")
+    import importlib  # by name, so that no stage depends on what it does not use
 
-        return split
-    if name == "score":
-        from mer.evaluation.results import score
-
-        return score
-    raise AttributeError(f"module 'mer.evaluation' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"mer.evaluation.{_HOMES[name]}"), name)

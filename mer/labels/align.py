@@ -10,9 +10,8 @@ import numpy as np
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip
 from mer.labels import images
+from mer.labels.points68 import MOUTH_CORNERS, NOSE_TIP, eye_centres
 from mer.labels.records import Excluded, Record, guarded
-
-RIGHT_EYE, LEFT_EYE, NOSE_TIP, MOUTH_CORNERS = slice(36, 42), slice(42, 48), 30, (48, 54)
 
 
 def similarity(points: np.ndarray, size: int = 144, enlarge: float = 2.5) -> np.ndarray:
@@ -31,7 +30,7 @@ def similarity(points: np.ndarray, size: int = 144, enlarge: float = 2.5) -> np.
         Excluded: the eye centres coincide.
     """
     points = np.asarray(points, np.float64)
-    eyes = np.stack([points[RIGHT_EYE].mean(0), points[LEFT_EYE].mean(0)])
+    eyes = np.stack(eye_centres(points))
     across = eyes[1] - eyes[0]
     distance = np.hypot(*across)
     if not distance > 1e-6:

@@ -16,6 +16,7 @@ import numpy as np
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip
 from mer.labels import images
+from mer.labels.points68 import POINTS
 from mer.labels.records import Excluded, Record, guarded
 
 PREDICTOR = "shape_predictor_68_face_landmarks.dat"
@@ -60,8 +61,8 @@ def dlib_models(path: str) -> tuple[Callable, Callable]:
 
     def predict(image: np.ndarray, box: np.ndarray) -> np.ndarray:
         shape = predictor(image, dlib.rectangle(*map(int, box)))
-        if shape.num_parts != 68:
-            raise MerError(f"{Path(path).name}: predicts {shape.num_parts} points; expected 68 ({PREDICTOR})")
+        if shape.num_parts != POINTS:
+            raise MerError(f"{Path(path).name}: predicts {shape.num_parts} points; expected {POINTS} ({PREDICTOR})")
         return np.array([(p.x, p.y) for p in shape.parts()], np.float32)
 
     return detect, predict

@@ -9,12 +9,10 @@ from mer.datasets.clips import Clip
 from mer.labels import sampling
 from mer.labels.faces import NEIGHBOUR
 from mer.labels.flow import tvl1
+from mer.labels.points68 import INNER, PARTS
 from mer.labels.records import Record
 from mer.labels.truth import flow_errors, flow_in_crop, inter_ocular, landmark_errors, true_points
 
-PARTS = {"jaw": slice(0, 17), "brow": slice(17, 27), "nose": slice(27, 36), "eye": slice(36, 48),
-         "mouth": slice(48, 68)}
-INNER = slice(17, 68)  # the jaw is left out of the headline error: its points may slide along the outline
 FAILURE = 0.10  # a frame whose inner error is above this fraction of the inter-ocular distance (MOL, section 4)
 
 

@@ -7,7 +7,7 @@ from mer.base.knobs import knob
 
 @dataclass(frozen=True)
 class Landmarks:
-    model_path: str | None
+    model_path: str | None = knob()
     upsample_retry: int = knob(0, 3)
 
 

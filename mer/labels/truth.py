@@ -12,7 +12,8 @@ import numpy as np
 from mer.base import store
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip
-from mer.labels.align import LEFT_EYE, RIGHT_EYE, move
+from mer.labels.align import move
+from mer.labels.points68 import eye_centres
 from mer.labels.records import Record, shard_name
 
 ACTIVE = 0.5  # pixels of the crop: what truly moves farther than this from onset to apex
@@ -41,8 +42,9 @@ def true_points(clip_id: str, truth: Record, numbers: np.ndarray) -> np.ndarray:
 
 
 def inter_ocular(points: np.ndarray) -> np.ndarray:
-    """Distance of the eye centres, the means of points 36-41 and 42-47: (..., 68, 2) -> (...)."""
-    return np.linalg.norm(points[..., RIGHT_EYE, :].mean(-2) - points[..., LEFT_EYE, :].mean(-2), axis=-1)
+    """Distance of the eye centres: (..., 68, 2) -> (...)."""
+    right, left = eye_centres(points)
+    return np.linalg.norm(right - left, axis=-1)
 
 
 def landmark_errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:

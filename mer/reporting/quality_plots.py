@@ -8,7 +8,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
-from mer.labels.quality import PARTS, Quality  # noqa: E402
+from mer.labels.points68 import PARTS  # noqa: E402
+from mer.labels.quality import Quality  # noqa: E402
 from mer.reporting.flow_colours import flow_colours, wheel  # noqa: E402
 
 

@@ -206,10 +206,7 @@ def mixture(recorded: environment.MadeWith) -> str:
 
 def recorded_versions(reports: Path) -> environment.MadeWith:
     """Stage -> versions, of the whole run, from what its stages recorded."""
-    found: environment.MadeWith = {}
-    for summary in environment.read(reports / environment.RECORD.name, reports / "plots/labels/data.json"):
-        found |= summary.get("made_with", {})
-    return found
+    return environment.merged(environment.read(reports / environment.RECORD.name, reports / "plots/labels/data.json"))
 
 
 def _about(path: Path) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mer import params
 from mer.base.errors import MerError
-from mer.base.knobs import flatten, read_yaml
+from mer.base.knobs import flatten, profile, read_yaml
 from mer.params import Params
 from mer.runs import collect
 from mer.runs.collect import Collected
@@ -169,7 +169,8 @@ def _pick(raw: dict, fixed: dict, wanted: dict, key: str, where: str) -> object:
         raise MerError(f"{where} wants {key} other than {value['not']}; name it, for example with "
                        f"-S {key}={'[dfew]' if value['not'] == [] else 100}")
     if isinstance(value, dict):
-        block = _at(raw, f"profiles.{wanted.get('model')}.{fixed['profile']}") or {}
+        blocks, name = _at(raw, f"profiles.{wanted.get('model')}") or {}, fixed["profile"]
+        block = profile(raw["profiles"], wanted["model"], name) if name in blocks else {}
         return value["any"][0] if differing({key: value}, {key: _at(block, key)}) else None
     return value
 

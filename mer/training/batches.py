@@ -12,18 +12,8 @@ import torch
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip
 from mer.labels import records
+from mer.labels.points68 import MIRROR
 from mer.labels.sampling import clip_sets
-
-# index of the mirrored point for each of dlib's 68 landmarks
-_SWAPS = ((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46), (31, 35), (32, 34), (48, 54), (49, 53), (50, 52),
-          (55, 59), (56, 58), (60, 64), (61, 63), (65, 67))
-MIRROR = np.arange(68)
-for _i in range(17):
-    MIRROR[_i] = 16 - _i
-for _i in range(17, 27):
-    MIRROR[_i] = 43 - _i
-for _a, _b in _SWAPS:
-    MIRROR[_a], MIRROR[_b] = _b, _a
 
 
 @dataclass(frozen=True)
@@ -158,7 +148,7 @@ def _cut(clips: Clips, rows, chosen, top, left, flips, columns, crop: int) -> Ba
     frames = clips.frames[rows[:, None, None, None], chosen[:, None, None, None], t[None, :, None, None],
                           y[:, None, :, None], x[:, None, None, :]]
     points = clips.points[rows, chosen] - torch.stack([left, top], dim=1)[:, None, None, :]
-    mirrored = points[:, :, torch.from_numpy(MIRROR).to(rows.device)]
+    mirrored = points[:, :, torch.tensor(MIRROR, device=rows.device)]
     mirrored = torch.stack([crop - 1 - mirrored[..., 0], mirrored[..., 1]], dim=-1)
     points = torch.where(flips[:, None, None, None], mirrored, points)
     flow = pairs = None

@@ -61,13 +61,13 @@ stages:
   train:
     cmd: python -m stages.train
     deps: [mer/params.py, data/aligned, 'data/${model}.txt']
-    params: [seeds, lr, '${model}', 'profiles.${model}.demo']
+    params: [seeds, lr, '${model}', profile, 'profiles.${model}']
   align:
     foreach: [a]
     do:
       cmd: python -m stages.align ${item}
       deps: ['data/aligned/${item}']
-      params: [lr, 'profiles.${model}.demo.lr']
+      params: [lr, profile, 'profiles.${model}']
 """)
     for name in ("a", "b"):
         Path(f"data/aligned/{name}").mkdir(parents=True)

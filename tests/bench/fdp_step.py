@@ -28,10 +28,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from models.fdp import fdp_reference  # noqa: E402
 
-from mer.models.fdp.config import PRESETS, TASKS  # noqa: E402
+from mer.models.fdp.config import STAGES, TASKS, FdpConfig  # noqa: E402
 from mer.models.fdp.losses import fdp_losses  # noqa: E402
 from mer.models.fdp.network import FDP  # noqa: E402
-from mer.models.mol.losses import total_loss  # noqa: E402
 
 WEIGHTS = {"mer": 1.0, "dynamic": 100.0, "rank": 0.1}  # section 4.1.3
 NO_WORK = ("detach", "alias", "_unsafe_view", "empty", "empty_like", "new_empty")
@@ -56,10 +55,14 @@ def clips(batch: int, t: int, device: str = "cpu") -> SimpleNamespace:
     return SimpleNamespace(frames=frames, label=torch.arange(batch, device=device) % 5)
 
 
+def total(terms: dict[str, torch.Tensor]) -> torch.Tensor:
+    return sum(WEIGHTS[name] * term for name, term in terms.items())
+
+
 def count_operations(model: FDP, batch: SimpleNamespace) -> tuple[int, int]:
     """Operations of one forward and backward pass with losses: those that do work, and all with views."""
     with _Counter() as counter:
-        total_loss(fdp_losses(model(batch.frames), batch, model.cfg), WEIGHTS).backward()
+        total(fdp_losses(model(batch.frames), batch, model.cfg)).backward()
     return counter.work, counter.every
 
 
@@ -67,7 +70,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="paper")
+    parser.add_argument("--global-blocks", type=int, default=1, help="of each stage; Table 10 prints the sizes of 0")
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--dtype", choices=("fp32", "tf32", "bf16"), default="fp32")
@@ -98,8 +101,9 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.dtype != "fp32"
     torch.manual_seed(0)
     # stochastic depth off: it only draws, and the compared networks would draw differently
-    changes = {"width": args.width, "tasks": tuple(args.tasks.split(",")), "drop_path": 0.0}
-    cfg = dataclasses.replace(PRESETS[args.preset], **changes)
+    changes = {"width": args.width, "tasks": tuple(args.tasks.split(",")), "drop_path": 0.0,
+               "n_global": (args.global_blocks,) * STAGES}
+    cfg = FdpConfig(**changes)
     model = FDP(cfg, 5).to(args.device)
     looped = FDP(dataclasses.replace(cfg, frame_fold="loop"), 5).to(args.device)
     looped.load_state_dict(model.state_dict())
@@ -111,7 +115,7 @@ def main() -> None:
         started = now()
         with torch.autocast(args.device.split(":")[0], torch.bfloat16, enabled=args.dtype == "bf16"):
             outputs = forward(batch.frames)
-        loss = total_loss(fdp_losses(outputs, batch, cfg), WEIGHTS)
+        loss = total(fdp_losses(outputs, batch, cfg))
         middle = now()
         network.zero_grad(set_to_none=True)
         loss.backward()

@@ -3,8 +3,10 @@
 Source: FDP (2025), sections 3 and 4.1.3, ablations of Tables 9, 10, 11 and 14.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from mer.base import knobs
+from mer.base.knobs import knob
 from mer.base.measure import Measure
 
 TASKS = ("mer", "dynamic", "rank")
@@ -32,11 +34,6 @@ MEASURES = (
 )
 
 
-def _per_stage(*values: int):
-    """A field with one number a stage; the metadata tell the reader of params.yaml that numbers may repeat."""
-    return field(default=values, metadata={"repeat": True})
-
-
 @dataclass(frozen=True)
 class FdpConfig:
     """Every switch of FDP. Defaults are the paper's form at full width.
@@ -44,31 +41,44 @@ class FdpConfig:
     Fields marked (ours) are in neither the paper nor the released code.
     """
 
-    tasks: tuple[str, ...] = TASKS  # Tables 9, 14: a task that is not named has no head and no loss
-    t: int = 8  # frames of a clip
-    backbone: str = "local_global"  # Table 10: local_global | vit_base | resnet18
-    mhc: str = "multihead"  # Table 10: conv (C) | conv_pw (C') | multihead (C*)
-    n_local: tuple[int, ...] = _per_stage(2, 2, 2, 2)  # N_L in each stage; Table 9: 0 (released code 3, 4, 10, 3)
-    n_global: tuple[int, ...] = _per_stage(1, 1, 1, 1)  # N_G in each stage; Table 9: 0 (Table 10's counts: 0)
-    sr_ratios: tuple[int, ...] = _per_stage(1, 1, 1, 1)  # keys and values are means of r * r positions; Eq. 1-2: 1
-    head_dim: int = 8  # channels of a head, of convolution and of attention (released code)
-    drop_path: float = 0.1  # stochastic depth of the last block, 0 at the first, linear between (released code)
-    in_channels: int = 1  # 3: the gray frame three times (paper's text); Table 10's counts are those of 1
-    width: float = 1.0  # (ours) factor on the channels of the backbone and of the dynamic image's network
-    frame_fold: str = "batch"  # loop: frame by frame, so that batch norm hides the order (released code)
-    official_reshape: bool = False  # released code: temporal pooling mixes neighbours inside one frame, not frames
-    dic: str = "encdec"  # encdec: Fig. 3 | segnet: released code
-    centre: str = "none"  # (ours) clip_mean: the network sees the frames minus their clip's mean frame
-    gain: float = 1.0  # (ours) with clip_mean: standard deviation of the frames' residual that the network sees
-    coeffs: str = "exact"  # of the dynamic image that is the target: exact (Bilen et al.) | simple
-    rank_slope: float = 1.0  # a of K(k) = a k in Eq. 5; the paper gives no number
+    # Tables 9, 14: a task that is not named has no head and no loss
+    tasks: tuple[str, ...] = knob(choices=TASKS, empty=False, default=TASKS)
+    t: int = knob(2, default=8)  # frames of a clip
+    backbone: str = knob(choices=BACKBONES, default="local_global")  # Table 10: local_global | vit_base | resnet18
+    mhc: str = knob(choices=MHC, default="multihead")  # Table 10: conv (C) | conv_pw (C') | multihead (C*)
+    # N_L in each stage; Table 9: 0 (released code 3, 4, 10, 3)
+    n_local: tuple[int, ...] = knob(0, repeat=True, length=STAGES, default=(2, 2, 2, 2))
+    # N_G in each stage; Table 9: 0 (Table 10's counts: 0)
+    n_global: tuple[int, ...] = knob(0, repeat=True, length=STAGES, default=(1, 1, 1, 1))
+    # keys and values are means of r * r positions; Eq. 1-2: 1
+    sr_ratios: tuple[int, ...] = knob(1, repeat=True, length=STAGES, default=(1, 1, 1, 1))
+    head_dim: int = knob(1, default=8)  # channels of a head, of convolution and of attention (released code)
+    # stochastic depth of the last block, 0 at the first, linear between (released code)
+    drop_path: float = knob(0, below=1, default=0.1)
+    # 3: the gray frame three times (paper's text); Table 10's counts are those of 1
+    in_channels: int = knob(choices=(1, 3), default=1)
+    # (ours) factor on the channels of the backbone and of the dynamic image's network
+    width: float = knob(above=0, default=1.0)
+    # loop: frame by frame, so that batch norm hides the order (released code)
+    frame_fold: str = knob(choices=("batch", "loop"), default="batch")
+    # released code: temporal pooling mixes neighbours inside one frame, not frames
+    official_reshape: bool = knob(default=False)
+    dic: str = knob(choices=("encdec", "segnet"), default="encdec")  # encdec: Fig. 3 | segnet: released code
+    # (ours) clip_mean: the network sees the frames minus their clip's mean frame
+    centre: str = knob(choices=("none", "clip_mean"), default="none")
+    # (ours) with clip_mean: standard deviation of the frames' residual that the network sees
+    gain: float = knob(above=0, default=1.0)
+    # of the dynamic image that is the target: exact (Bilen et al.) | simple
+    coeffs: str = knob(choices=("exact", "simple"), default="exact")
+    rank_slope: float = knob(above=0, default=1.0)  # a of K(k) = a k in Eq. 5; the paper gives no number
 
 
-PRESETS = {
-    "paper": FdpConfig(),
-    # Table 10 prints the sizes of networks without a global block, which is what the released code builds
-    "published_params": FdpConfig(n_global=(0, 0, 0, 0)),
-}
+@dataclass(frozen=True)
+class TopLevel:
+    """The keys of params.yaml that are this model's and stand outside of its section: weights of losses, Eq. 8."""
+
+    lambda_d: float = knob(0, 1e6)
+    lambda_r: float = knob(0, 1e6)
 
 
 Config = FdpConfig
@@ -101,43 +111,9 @@ def global_channels(cfg: FdpConfig, stage: int) -> tuple[int, int]:
 
 def validate(cfg: FdpConfig) -> list[str]:
     """The problems of `cfg`, each one line that names the field, its value and what was expected; empty = valid."""
-    problems = []
-
-    def check(good: bool, name: str, expected: str) -> None:
-        if not good:
-            problems.append(f"fdp.{name} = {getattr(cfg, name)!r}: expected {expected}")
-
-    def choice(name: str, words: tuple[str, ...]) -> None:
-        check(getattr(cfg, name) in words, name, "one of " + ", ".join(words))
-
-    def stages(name: str, good, each: str) -> None:
-        values = getattr(cfg, name)
-        whole = isinstance(values, (tuple, list)) and all(type(v) is int for v in values)
-        check(whole and len(values) == STAGES and all(map(good, values)), name, f"{STAGES} {each}, one a stage")
-
-    named = isinstance(cfg.tasks, (tuple, list)) and all(isinstance(task, str) for task in cfg.tasks)
-    check(
-        named and len(cfg.tasks) > 0 and set(cfg.tasks) <= set(TASKS) and len(set(cfg.tasks)) == len(cfg.tasks),
-        "tasks",
-        "one or more of " + ", ".join(TASKS) + ", each once",
-    )
-    check(cfg.t >= 2, "t", "at least 2 frames, since FDP is about their order")
-    choice("backbone", BACKBONES)
-    choice("mhc", MHC)
-    stages("n_local", lambda n: n >= 0, "numbers of blocks")
-    stages("n_global", lambda n: n >= 0, "numbers of blocks")
-    stages("sr_ratios", lambda r: r >= 1, "ratios of at least 1")
-    check(cfg.head_dim >= 1, "head_dim", "at least 1 channel")
-    check(0 <= cfg.drop_path < 1, "drop_path", "a probability below 1")
-    check(cfg.in_channels in (1, 3), "in_channels", "1 or 3")
-    check(cfg.width > 0, "width", "a positive factor")
-    choice("frame_fold", ("batch", "loop"))
-    choice("dic", ("encdec", "segnet"))
-    choice("centre", ("none", "clip_mean"))
-    check(cfg.gain > 0, "gain", "a positive number")
-    choice("coeffs", ("exact", "simple"))
-    check(cfg.rank_slope > 0, "rank_slope", "a positive number")
-    if not problems and cfg.backbone == "local_global":
-        divides = all(side**2 % r**2 == 0 for side, r in zip(STAGE_SIDES, cfg.sr_ratios, strict=True))
-        check(divides, "sr_ratios", f"ratios whose squares divide the {STAGE_SIDES}^2 positions of the stages")
-    return problems
+    if problems := knobs.problems(cfg, "fdp"):
+        return problems
+    divides = all(side**2 % r**2 == 0 for side, r in zip(STAGE_SIDES, cfg.sr_ratios, strict=True))
+    return [] if divides or cfg.backbone != "local_global" else [
+        f"fdp.sr_ratios = {cfg.sr_ratios!r}: expected ratios whose squares divide the {STAGE_SIDES}^2 positions of the "
+        "stages"]

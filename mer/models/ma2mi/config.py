@@ -8,6 +8,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer.base import knobs
+from mer.base.knobs import knob
+
 PRETRAINING = ("ma2mi", "maer", "none")
 ORDER = 3  # among the models, wherever they are listed
 ENCODER_WEIGHTS = "data/encoder_weights"  # an input of the stages that read from it
@@ -44,37 +47,46 @@ class Ma2miConfig:
     Fields marked (inferred) have no value in the paper's text; fields marked (ours) are in neither paper nor text.
     """
 
-    pretraining: str = "ma2mi"  # Table 1: ma2mi (future frame) | maer (classes of the macro release) | none
-    autoencoder: str = "sd_vae"  # Table 1: sd_vae (paper) | conv_ae (ours, trained here) | none (pixel space, dagger)
-    sd_vae: str = "data/sd_vae"  # folder with config.json and diffusion_pytorch_model.safetensors or .bin
-    conv_ae_width: float = 1.0  # (ours) factor on the channels 64, 128, 256 of conv_ae
-    conv_ae_steps: int = 20000  # (ours) steps of its training on the macro frames
-    posterior: str = "mean"  # (inferred) mean | sample of the autoencoder's posterior
-    size: int = 224  # (inferred) side of the picture, pixels
-    width: float = 1.0  # (ours) factor on the channels of both ResNet18 encoders
-    encoder_weights: str | None = None  # (inferred: null = random) torchvision's ResNet18, a file name
-    fpe: bool = True  # Table 4, row 1: False = without the facial position encoder, c = mean(F_a)
-    fusion: str = "add"  # (inferred) add | concat | add_flat (as MMNet) | gate: how F_p and F_a become c
-    position_loss: bool = True  # Table 4, row 2: False = FPE learns from the reconstruction loss instead
-    match: str = "hungarian"  # (inferred) hungarian (one to one) | argmax: the index m(i) of Eq. 4
-    unit_norm: bool = True  # (ours) features have unit length per position in the equivariance loss (Eq. 5)
-    rotation: float = 15.0  # (inferred) T of Eq. 5: rotation up to this, degrees
-    translation: float = 0.1  # (inferred) T of Eq. 5: translation up to this, fraction of the side
-    weight_div: float = 1.0  # (inferred) weight of the diversity loss (Eq. 2) in L_pos (Eq. 6)
-    weight_con: float = 1.0  # (inferred) weight of the cross-face consistency loss (Eq. 3)
-    weight_spa: float = 1.0  # (inferred) weight of the spatial equivariance loss (Eq. 5)
+    # Table 1: ma2mi (future frame) | maer (classes of the macro release) | none
+    pretraining: str = knob(choices=PRETRAINING, default="ma2mi")
+    # Table 1: sd_vae (paper) | conv_ae (ours, trained here) | none (pixel space, dagger)
+    autoencoder: str = knob(choices=AUTOENCODERS, default="sd_vae")
+    sd_vae: str = knob(default="data/sd_vae")  # folder with config.json and diffusion_pytorch_model.safetensors or .bin
+    conv_ae_width: float = knob(above=0, default=1.0)  # (ours) factor on the channels 64, 128, 256 of conv_ae
+    conv_ae_steps: int = knob(1, default=20000)  # (ours) steps of its training on the macro frames
+    # (inferred) mean | sample of the autoencoder's posterior
+    posterior: str = knob(choices=("mean", "sample"), default="mean")
+    size: int = knob(CELL, default=224)  # (inferred) side of the picture, pixels
+    width: float = knob(above=0, default=1.0)  # (ours) factor on the channels of both ResNet18 encoders
+    encoder_weights: str | None = knob(default=None)  # (inferred: null = random) torchvision's ResNet18, a file name
+    fpe: bool = knob(default=True)  # Table 4, row 1: False = without the facial position encoder, c = mean(F_a)
+    # (inferred) add | concat | add_flat (as MMNet) | gate: how F_p and F_a become c
+    fusion: str = knob(choices=FUSIONS, default="add")
+    position_loss: bool = knob(default=True)  # Table 4, row 2: False = FPE learns from the reconstruction loss instead
+    # (inferred) hungarian (one to one) | argmax: the index m(i) of Eq. 4
+    match: str = knob(choices=("hungarian", "argmax"), default="hungarian")
+    # (ours) features have unit length per position in the equivariance loss (Eq. 5)
+    unit_norm: bool = knob(default=True)
+    rotation: float = knob(0, 180, default=15.0)  # (inferred) T of Eq. 5: rotation up to this, degrees
+    # (inferred) T of Eq. 5: translation up to this, fraction of the side
+    translation: float = knob(0, below=1, default=0.1)
+    weight_div: float = knob(0, default=1.0)  # (inferred) weight of the diversity loss (Eq. 2) in L_pos (Eq. 6)
+    weight_con: float = knob(0, default=1.0)  # (inferred) weight of the cross-face consistency loss (Eq. 3)
+    weight_spa: float = knob(0, default=1.0)  # (inferred) weight of the spatial equivariance loss (Eq. 5)
     # (inferred) Fig. 4: frames between I_t and I_{t+d}, both ends included
-    interval: tuple[int, ...] = dataclasses.field(default=(2, 6), metadata={"repeat": True})
-    predict: str = "direct"  # direct | residual (ours): DiT gives z_{t+d}, or its difference from z_t
-    patch: int = 2  # (inferred) side of DiT's patches in the latent, pixels of it
-    pixel_patch: int = 8  # (inferred) the same with autoencoder = none, pixels of the picture
-    dit_width: int = 768  # DiT-B
-    dit_depth: int = 12  # DiT-B
-    dit_heads: int = 12  # DiT-B
-    keep_reconstruction: bool = False  # Table 2: fine-tuning keeps DiT and the reconstruction loss
-    tune_fpe: bool = True  # Table 2: False = the position encoder is frozen in fine-tuning
-    tune_fae: bool = True  # Table 2: False = the action encoder is frozen in fine-tuning
-    turn: float = 3.0  # fine-tuning: both frames are rotated up to this, degrees (strength: MMNet)
+    interval: tuple[int, ...] = knob(1, repeat=True, length=2, default=(2, 6))
+    # direct | residual (ours): DiT gives z_{t+d}, or its difference from z_t
+    predict: str = knob(choices=("direct", "residual"), default="direct")
+    patch: int = knob(1, default=2)  # (inferred) side of DiT's patches in the latent, pixels of it
+    pixel_patch: int = knob(1, default=8)  # (inferred) the same with autoencoder = none, pixels of the picture
+    dit_width: int = knob(1, default=768)  # DiT-B
+    dit_depth: int = knob(1, default=12)  # DiT-B
+    dit_heads: int = knob(1, default=12)  # DiT-B
+    keep_reconstruction: bool = knob(default=False)  # Table 2: fine-tuning keeps DiT and the reconstruction loss
+    tune_fpe: bool = knob(default=True)  # Table 2: False = the position encoder is frozen in fine-tuning
+    tune_fae: bool = knob(default=True)  # Table 2: False = the action encoder is frozen in fine-tuning
+    # fine-tuning: both frames are rotated up to this, degrees (strength: MMNet)
+    turn: float = knob(0, 180, default=3.0)
 
 
 Config = Ma2miConfig
@@ -167,32 +179,12 @@ def loss_weights(cfg: Ma2miConfig) -> dict[str, float]:
 
 def validate(cfg: Ma2miConfig) -> list[str]:
     """The problems of `cfg`, each one line that names the field, its value and what was expected; empty = valid."""
-    problems = []
+    problems = knobs.problems(cfg, "ma2mi")
 
     def check(good: bool, field: str, expected: str) -> None:
         if not good:
             problems.append(f"ma2mi.{field} = {getattr(cfg, field)!r}: expected {expected}")
 
-    for field, names in (("pretraining", PRETRAINING), ("autoencoder", AUTOENCODERS), ("fusion", FUSIONS),
-                         ("posterior", ("mean", "sample")), ("match", ("hungarian", "argmax")),
-                         ("predict", ("direct", "residual"))):
-        check(getattr(cfg, field) in names, field, "one of " + ", ".join(names))
-    check(cfg.size >= CELL and cfg.size % CELL == 0, "size",
-          f"a multiple of {CELL} pixels, so that the encoders' grid covers the picture in whole cells")
-    for field in ("width", "conv_ae_width"):
-        check(getattr(cfg, field) > 0, field, "a positive factor")
-    check(cfg.encoder_weights is None or "/" not in cfg.encoder_weights, "encoder_weights",
-          f"the name of a file in {ENCODER_WEIGHTS}, where DVC sees it change, or null")
-    check(cfg.conv_ae_steps >= 1, "conv_ae_steps", "at least 1")
-    for field in ("rotation", "turn"):
-        check(0 <= getattr(cfg, field) <= 180, field, "0 to 180 degrees")
-    check(0 <= cfg.translation < 1, "translation", "a fraction of the side, 0 to below 1")
-    for field in ("weight_div", "weight_con", "weight_spa"):
-        check(getattr(cfg, field) >= 0, field, "a weight, not negative")
-    check(len(cfg.interval) == 2 and 1 <= cfg.interval[0] <= cfg.interval[1], "interval",
-          "two numbers of frames [low, high], 1 <= low <= high")
-    for field in ("patch", "pixel_patch", "dit_depth", "dit_heads"):
-        check(getattr(cfg, field) >= 1, field, "at least 1")
     if not problems:
         _check_combinations(cfg, check)
     return problems
@@ -200,10 +192,15 @@ def validate(cfg: Ma2miConfig) -> list[str]:
 
 def _check_combinations(cfg: Ma2miConfig, check) -> None:
     """Values that cannot be built together, or that would change nothing."""
+    check(cfg.size % CELL == 0, "size",
+          f"a multiple of {CELL} pixels, so that the encoders' grid covers the picture in whole cells")
+    check(cfg.encoder_weights is None or "/" not in cfg.encoder_weights, "encoder_weights",
+          f"the name of a file in {ENCODER_WEIGHTS}, where DVC sees it change, or null")
+    check(cfg.interval[0] <= cfg.interval[1], "interval", "two numbers of frames [low, high], 1 <= low <= high")
     _, side, patch = latent_shape(cfg)
     check(side % patch == 0, "pixel_patch" if cfg.autoencoder == "none" else "patch",
           f"a divisor of {side}, the side of what DiT predicts with size = {cfg.size}")
-    check(cfg.dit_width > 0 and cfg.dit_width % (4 * cfg.dit_heads) == 0, "dit_width",
+    check(cfg.dit_width % (4 * cfg.dit_heads) == 0, "dit_width",
           f"a multiple of 4 x dit_heads = {4 * cfg.dit_heads} (sines and cosines of two axes, equal heads)")
     check(cfg.fpe or not cfg.position_loss, "position_loss", "false with fpe = false, which leaves nothing to train")
     check(cfg.fpe or cfg.fusion in ("add", "add_flat"), "fusion", "add or add_flat with fpe = false")

@@ -5,6 +5,8 @@ Source: MOL (TPAMI 2025), sections 3 and 4.3 (ablations of Tables VIII-XIII).
 
 from dataclasses import dataclass
 
+from mer.base import knobs
+from mer.base.knobs import knob
 from mer.base.measure import Measure
 
 TASKS = ("mer", "flow", "landmark")
@@ -16,7 +18,6 @@ ORDER = 1  # among the models, wherever they are listed
 SHARED = {"t": "sampling"}  # knobs that stand in another section
 SIZE = 128  # side of the crop the network sees, pixels
 MAP = 16  # side of the feature maps F_k after the conv stack
-POINTS = 68
 TRANSFORMER_HEADS = 4
 MEASURES = (
     Measure("epe", "flow end-point error", "px of the crop", rival="epe_zero_flow", column="epe"),
@@ -34,25 +35,43 @@ class MolConfig:
     Fields marked (ours) are in neither the paper nor the released code.
     """
 
-    tasks: tuple[str, ...] = TASKS  # Table VIII, XIV, XV: a task that is not named has no head and no loss
-    t: int = 8  # frames of a clip (Table XIII: 2, 4, 8, 16)
-    width: float = 1.0  # (ours) factor on the channels of stem, F5C, flow module and landmark head
-    stem_act: str = "none"  # none | relu between the stem's convolutions; Table I lists convolutions only
-    f5c: bool = True  # Table IX: False = "w/o F5C", F^(g) = F^(r)
-    f5c_blocks: int = 1  # Table X: 1, 2, 3 blocks in series in each branch
-    fcc: str = "fcc"  # Tables IX, XI: fcc | fcc_v | fcc_h | transformer | release | off
-    fcc_norm: str = "none"  # none | bn: batch norm after the first positional embedding of each path (released code)
-    ccc: str = "paper"  # Table IX: paper | release (pixel graph) | off
-    k: int = 4  # neighbours of a node of CCC (released code; the paper's number is lost)
-    ccc_self: bool = True  # a node may be its own neighbour, as in the released code and in DGCNN
-    share_branches: bool = False  # one F5C for both frames of a pair; the released code has two
-    landmark_loss: str = "l1"  # Eq. 8, whose power is lost: l1 (released code) | l2 (the authors' earlier work)
-    mer_input: str = "concat"  # Table XII: concat | first | last | all | add | sub
-    centre: str = "none"  # (ours) clip_mean: the F5C path sees the frames minus their clip's mean frame
-    gain: float = 1.0  # (ours) with clip_mean: standard deviation of the frames' residual that the F5C path sees
-    position_sd: float = 1.0  # sd of the first positional embeddings and FCC biases (released code 1; ours 0.1 in demo)
-    flow_init: float = 0.01  # (ours) factor on the first weights of the last flow layer (released code 1)
-    dropout: float = 0.5  # before both fully-connected layers of the MER head
+    # Table VIII, XIV, XV: a task that is not named has no head and no loss
+    tasks: tuple[str, ...] = knob(choices=TASKS, empty=False, default=TASKS)
+    t: int = knob(2, default=8)  # frames of a clip (Table XIII: 2, 4, 8, 16)
+    # (ours) factor on the channels of stem, F5C, flow module and landmark head
+    width: float = knob(above=0, default=1.0)
+    # none | relu between the stem's convolutions; Table I lists convolutions only
+    stem_act: str = knob(choices=("none", "relu"), default="none")
+    f5c: bool = knob(default=True)  # Table IX: False = "w/o F5C", F^(g) = F^(r)
+    # Table X: 1, 2, 3 blocks in series in each branch
+    f5c_blocks: int = knob(1, note="to leave the block out set f5c = false", default=1)
+    fcc: str = knob(choices=FCC, default="fcc")  # Tables IX, XI: fcc | fcc_v | fcc_h | transformer | release | off
+    # none | bn: batch norm after the first positional embedding of each path (released code)
+    fcc_norm: str = knob(choices=("none", "bn"), default="none")
+    ccc: str = knob(choices=CCC, default="paper")  # Table IX: paper | release (pixel graph) | off
+    k: int = knob(1, default=4)  # neighbours of a node of CCC (released code; the paper's number is lost)
+    ccc_self: bool = knob(default=True)  # a node may be its own neighbour, as in the released code and in DGCNN
+    share_branches: bool = knob(default=False)  # one F5C for both frames of a pair; the released code has two
+    # Eq. 8, whose power is lost: l1 (released code) | l2 (the authors' earlier work)
+    landmark_loss: str = knob(choices=("l1", "l2"), default="l1")
+    mer_input: str = knob(choices=MER_INPUTS, default="concat")  # Table XII: concat | first | last | all | add | sub
+    # (ours) clip_mean: the F5C path sees the frames minus their clip's mean frame
+    centre: str = knob(choices=("none", "clip_mean"), default="none")
+    # (ours) with clip_mean: standard deviation of the frames' residual that the F5C path sees
+    gain: float = knob(above=0, default=1.0)
+    # sd of the first positional embeddings and FCC biases (released code 1; ours 0.1 in demo)
+    position_sd: float = knob(0, default=1.0)
+    # (ours) factor on the first weights of the last flow layer (released code 1)
+    flow_init: float = knob(0, default=0.01)
+    dropout: float = knob(0, below=1, default=0.5)  # before both fully-connected layers of the MER head
+
+
+@dataclass(frozen=True)
+class TopLevel:
+    """The keys of params.yaml that are this model's and stand outside of its section: weights of losses, Eq. 9."""
+
+    lambda_f: float = knob(0, 1e6)
+    lambda_m: float = knob(0, 1e6)
 
 
 Config = MolConfig
@@ -101,35 +120,12 @@ def mer_length(cfg: MolConfig) -> int:
 
 def validate(cfg: MolConfig) -> list[str]:
     """The problems of `cfg`, each one line that names the field, its value and what was expected; empty = valid."""
-    problems = []
+    problems = knobs.problems(cfg, "mol")
 
     def check(good: bool, field: str, expected: str) -> None:
         if not good:
             problems.append(f"mol.{field} = {getattr(cfg, field)!r}: expected {expected}")
 
-    def choice(field: str, names: tuple[str, ...]) -> None:
-        check(getattr(cfg, field) in names, field, "one of " + ", ".join(names))
-
-    named = isinstance(cfg.tasks, (tuple, list)) and all(isinstance(task, str) for task in cfg.tasks)
-    check(
-        named and len(cfg.tasks) > 0 and set(cfg.tasks) <= set(TASKS) and len(set(cfg.tasks)) == len(cfg.tasks),
-        "tasks",
-        "one or more of " + ", ".join(TASKS) + ", each once",
-    )
-    check(cfg.t >= 2, "t", "at least 2 frames, since MOL works on pairs")
-    check(cfg.width > 0, "width", "a positive factor")
-    choice("stem_act", ("none", "relu"))
-    check(1 <= cfg.f5c_blocks, "f5c_blocks", "at least 1; to leave the block out set f5c = false")
-    choice("fcc", FCC)
-    choice("fcc_norm", ("none", "bn"))
-    choice("ccc", CCC)
-    choice("landmark_loss", ("l1", "l2"))
-    choice("mer_input", MER_INPUTS)
-    choice("centre", ("none", "clip_mean"))
-    check(cfg.gain > 0, "gain", "a positive number")
-    check(cfg.position_sd >= 0, "position_sd", "a standard deviation, not negative")
-    check(cfg.flow_init >= 0, "flow_init", "a factor, not negative")
-    check(0 <= cfg.dropout < 1, "dropout", "a probability below 1")
     if not problems:
         _check_block(cfg, check)
     return problems

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer.models.mol.config import MAP, POINTS, scaled
+from mer.labels.points68 import POINTS
+from mer.models.mol.config import MAP, scaled
 
 MAPS_3D, HIDDEN = 32, 256
 

@@ -7,9 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Loss weights (lambda_f, lambda_m) of Eq. 9 for the mean-normalised Eq. 7-8. The paper's numbers are lost.
-# released: what the released loss computes with the README's weights; readme: those weights as they are typed.
-LOSS_PRESETS = {"released": (10 / 7, 0.7), "readme": (10.0, 0.1)}
+from mer.labels.points68 import eye_centres
+
 FAILURE = 0.1  # a frame's landmark error above this fraction of the inter-ocular distance is a failure
 
 
@@ -24,8 +23,9 @@ def flow_loss(flow: Tensor, truth: Tensor) -> Tensor:
 
 
 def interocular(points: Tensor) -> Tensor:
-    """Distance (...) between the eye centres of landmarks (..., 68, 2), the means of points 36-41 and 42-47."""
-    return torch.linalg.vector_norm(points[..., 36:42, :].mean(-2) - points[..., 42:48, :].mean(-2), dim=-1)
+    """Distance (...) between the eye centres of landmarks (..., 68, 2)."""
+    right, left = eye_centres(points)
+    return torch.linalg.vector_norm(right - left, dim=-1)
 
 
 def landmark_loss(points: Tensor, truth: Tensor, kind: str = "l1") -> Tensor:
@@ -54,11 +54,6 @@ def mol_losses(outputs: dict[str, Tensor], batch, landmark: str = "l1") -> dict[
     if "landmarks" in outputs:
         losses["landmark"] = landmark_loss(outputs["landmarks"], batch.points[:, 1:], landmark)
     return losses
-
-
-def total_loss(losses: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """L (Eq. 9): the weighted sum, e.g. weights {"mer": 1, "flow": lambda_f, "landmark": lambda_m}."""
-    return sum(weights[name] * loss for name, loss in losses.items())
 
 
 def epe(flow: Tensor, truth: Tensor) -> Tensor:

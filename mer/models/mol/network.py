@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mer.base.errors import MerError
+from mer.labels.points68 import POINTS
 from mer.models.mol.config import (
-    POINTS,
     SIZE,
     MolConfig,
     feature_channels,

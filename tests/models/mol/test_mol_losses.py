@@ -1,11 +1,15 @@
 """Losses of MOL and auxiliary metrics: golden numbers, invariances, gradients."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from mer.base import knobs
 from mer.models.mol import losses
+
+ROOT = Path(__file__).parents[3]
 
 
 def face(batch=(), distance=50.0):
@@ -90,23 +94,21 @@ def test_joint_loss_has_a_term_per_task():
     torch.testing.assert_close(terms["landmark"], losses.landmark_loss(out["landmarks"], b.points[:, 1:]))
     assert list(losses.mol_losses({"landmarks": out["landmarks"]}, b)) == ["landmark"]
     assert losses.mol_losses(out, b, "l2")["landmark"] != terms["landmark"]
-    weights = {"mer": 1.0, "flow": 10.0, "landmark": 0.1}
-    torch.testing.assert_close(
-        losses.total_loss(terms, weights), terms["mer"] + 10 * terms["flow"] + 0.1 * terms["landmark"]
-    )
 
 
-def test_released_preset_is_what_the_released_code_computes():
+def test_the_profile_released_is_what_the_released_code_computes():
     """Its MSE over all pairs is divided by t - 1 again, its landmark errors are summed over frames."""
     b, out = batch(), outputs()
-    flow, landmark = losses.LOSS_PRESETS["readme"]
+    raw = knobs.read_yaml(ROOT / "params.yaml")
+    weights = {name: knobs.profile(raw["profiles"], "mol", name) for name in ("paper", "released")}  # paper: as typed
+    flow, landmark = weights["paper"]["lambda_f"], weights["paper"]["lambda_m"]
     squared = ((out["flow"] - b.flow) ** 2).mean() / 7
     truth = b.points[:, 1:]
     per_frame = (out["landmarks"] - truth).abs().sum((-2, -1)) / (68 * losses.interocular(truth))
     released = losses.class_loss(out["logits"], b.label) + flow * squared + landmark * per_frame.sum(1).mean()
-    lambda_f, lambda_m = losses.LOSS_PRESETS["released"]
-    ours = losses.total_loss(losses.mol_losses(out, b), {"mer": 1.0, "flow": lambda_f, "landmark": lambda_m})
-    torch.testing.assert_close(ours, released)
+    terms = losses.mol_losses(out, b)
+    torch.testing.assert_close(terms["mer"] + 10 / 7 * terms["flow"] + 0.7 * terms["landmark"], released)
+    assert weights["released"]["lambda_f"] == round(10 / 7, 2) and weights["released"]["lambda_m"] == 0.7
 
 
 def test_errors_stand_beside_their_constants():
