@@ -5,6 +5,9 @@ data files beside it. A module of the model that params.yaml names is found by `
 `import_module(f"mer.models.{params.model}.task")`: a name in braces that ends in `model` stands for the chosen model
 alone, whose folder is then the dependency (`mer/models/${model}`); any other stands for all models. What the pages
 alone read of a folder is no part of it (.dvcignore) and is named file by file.
+
+A release's reader and label sets are code of no stage but `check`: it writes their hashes to data/check/readers/D.json,
+which the index of dataset D depends on, with what any reader imports. Later stages have the label sets by the index.
 """
 
 import ast
@@ -18,15 +21,18 @@ from mer.base.knobs import read_yaml
 ROOT = Path(__file__).parents[2]  # of the project's code
 MODELS, MODEL = "mer/models", "mer/models/${model}"
 PAGES = ("pictures.py", "paper.yaml")  # of a model's folder, see .dvcignore
-DATA = {"mer/datasets/class_sets.py": ["mer/datasets/classes.yaml"],
-        "mer/reporting/html.py": ["mer/reporting/page.css"],
+DATA = {"mer/reporting/html.py": ["mer/reporting/page.css"],
         "mer/tables/fill.py": [f"{MODEL}/paper.yaml"]}
-NAMED = {"stages/index.py": ["mer/datasets"]}  # the index stage imports the reader that params.yaml names
+READERS = "mer/datasets/readers"
+NAMED = {"stages/check.py": [READERS]}  # which tells the index stage of a dataset what reads it, data/check/readers
 
 
 def closure(module: str, root: Path) -> set[str]:
     """Paths (posix, relative to `root`) of `module` and of all project modules it reaches, with their data files."""
     found = _reached(module, root, ())
+    if module == "stages.index":
+        readers = {f"{READERS.replace('/', '.')}.{path.stem}" for path in (root / READERS).glob("*.py")}
+        found |= {path for name in readers for path in _reached(name, root, ()) if not path.startswith(f"{READERS}/")}
     chosen = {_of_model(path) for path in _reached(module, root, models(root)) - found}
     extra = {file for path in found for file in DATA.get(path, []) + NAMED.get(path, [])}
     folders = tuple(f"{file}/" for file in extra if (root / file).is_dir())

@@ -14,9 +14,13 @@ from pathlib import Path
 from mer.base.errors import MerError
 
 
-def knob(low: float | None = None, high: float | None = None, choices: tuple | None = None, empty: bool = True):
-    """A dataclass field with its allowed range, both ends included, or its choices; lists: of each item."""
-    return field(metadata={"low": low, "high": high, "choices": choices, "empty": empty})
+def knob(low: float | None = None, high: float | None = None, choices: tuple | None = None, empty: bool = True,
+         default: object = dataclasses.MISSING):
+    """A dataclass field with its allowed range, both ends included, or its choices; lists: of each item.
+
+    `default`: of a key that params.yaml need not have.
+    """
+    return field(default=default, metadata={"low": low, "high": high, "choices": choices, "empty": empty})
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def fill(section: dict, defaults: dict, where: str) -> dict:
 
 
 def build(kind: type, values: object, where: str):
-    """An instance of the dataclass `kind` from a mapping, every key present, none unknown, each of its type."""
+    """An instance of the dataclass `kind` from a mapping, none unknown, none absent that has no default."""
     if not isinstance(values, dict):
         raise MerError(f"params.yaml: {where[:-1]} = {values!r}; expected a section with keys")
     fields = {f.name: f for f in dataclasses.fields(kind)}
@@ -111,6 +115,8 @@ def build(kind: type, values: object, where: str):
             raise MerError(f"params.yaml: unknown key `{where}{key}`{nearest(str(key), fields)}")
     built = {}
     for name, f in fields.items():
+        if name not in values and f.default is not dataclasses.MISSING:
+            continue
         if name not in values:
             wanted = _expected(hints[name], f.metadata)
             raise MerError(f"params.yaml: key `{where}{name}` is missing; expected {wanted}")
