@@ -127,6 +127,17 @@ def test_no_label_is_made_again_for_what_it_does_not_read(refusing, what):
                     "dynamic", "dynamic-macro"} == set(), changed
 
 
+def test_an_edit_of_a_reader_or_a_label_set_indexes_its_own_release_alone(project):
+    readers = project / "mer/datasets/readers"
+    edit(readers / "smic.py", "\n\n\n", "\n\n# word\n\n")
+    done = dvc(project, "repro")
+    assert done.code == 0 and done.ran == ["check"], done.tail()
+    edit(readers / "plain.yaml", "source: this", "source: our")
+    done = dvc(project, "repro", "index", "index-macro", "landmarks-macro")
+    assert done.code == 0, done.tail()
+    assert sorted(done.ran) == ["check", "index-macro@synthetic_macro", "index@synthetic"], done.tail()
+
+
 def test_fdp_runs_on_the_same_faces(project):
     done = variant(project, "model=fdp")
     assert done.code == 0 and {"dynamic@synthetic", *TRAINING} <= set(done.ran), done.tail()
