@@ -13,7 +13,8 @@ from pathlib import Path
 
 from mer.base.errors import MerError
 from mer.base.knobs import Parallel, build, fill, knob, nearest, profile, read_yaml
-from mer.datasets.sections import Index, Synthetic
+from mer.datasets.releases import Index, check_name, known
+from mer.datasets.sections import Synthetic
 from mer.labels.sections import Align, Dynamic, Flow, Landmarks, Sampling
 
 
@@ -178,14 +179,13 @@ def of_model(p: Params, name: str) -> tuple:
 
 def _check_sense(p: Params, root: Path) -> None:
     """Refuse combinations that cannot run, before any work is done."""
-    from mer.datasets.class_sets import known_labels, label_set
-    from mer.datasets.releases import check_name
+    from mer.datasets.class_sets import label_set
 
     for name in p.datasets + p.pretrain.sources:
         check_name(name, root / "data/raw")
     for names, classes in ((p.datasets, p.classes), (p.pretrain.sources, p.pretrain.classes)):
         for name in names:
-            if name in known_labels():  # the sets of one's own dataset are known once it is indexed
+            if name in known():  # the sets of one's own dataset are known once it is indexed
                 label_set(name, classes)
     for micro, macro in (("mmew", "mmew_macro"), ("casme_sq", "casme_sq_macro")):
         if micro in p.datasets and macro in p.pretrain.sources:

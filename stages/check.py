@@ -1,14 +1,17 @@
 """check: all of params.yaml, before anything is made -> data/check/.
 
-`passed` never changes: the first stages wait for it. labels.json names the model and the label stores that it reads.
+`passed` never changes: the first stages wait for it. labels.json names the model and the label stores that it reads,
+readers/D.json what reads the dataset D: an edit of one reader, or of its label sets, indexes its own release again.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 from mer import params
 from mer.base import environment, store
 from mer.base.errors import main
+from mer.datasets import releases
 
 OUT = Path("data/check")
 
@@ -24,6 +27,9 @@ def write(p: params.Params) -> None:
     # without latents, which are training's own: flow and dynamic images would be asked for again with them
     labels = [name for name in params.of_model(p, "labels") if name != "latents"]
     store.write_json(OUT / "labels.json", {"model": p.model, "labels": labels})
+    shutil.rmtree(OUT / "readers", ignore_errors=True)
+    for name in p.datasets + p.pretrain.sources:
+        store.write_json(OUT / "readers" / f"{name}.json", releases.described(name))
     store.write_text(OUT / "passed", "params.yaml makes sense\n")
 
 

@@ -9,21 +9,19 @@ from mer.base.store import write_json
 from mer.datasets import releases
 from mer.datasets.clips import raw_root, write_clips
 from mer.datasets.index import build_index
-from mer.datasets.sections import Index
 
 
 def run() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.index", description=__doc__)
     parser.add_argument("dataset", help="one of params.yaml's datasets or pretrain.sources")
     dataset = parser.parse_args().dataset
-    index = knobs.sections(index=Index).index
-    has_variants = dataset in releases.NAMES and releases.NAMES[dataset].variants
+    index = knobs.sections(index=releases.Index).index
     releases.reader(dataset)  # an unknown name is told before its missing folder is
     before = environment.read(raw_root(dataset) / "truth")
     environment.tell("index", before or environment.read(environment.RECORD))
     clips, summary = build_index(
         dataset, raw_root(dataset), accept_counts=index.accept_counts, images=index.images,
-        variant=getattr(index, dataset) if has_variants else None)
+        variant=getattr(index, dataset) if releases.of(dataset).variants else None)
     # the landmark stage depends on the index alone: a changed frame changes this number, and so runs it again
     folders = sorted({clip.frames_dir for clip in clips})
     summary["frames_sha256"] = graph.digest(*(raw_root(dataset) / folder for folder in folders))

@@ -96,8 +96,9 @@ def add_a_model(root):
 
 
 def add_a_release(root):
-    shutil.copy(root / "mer/datasets/readers/plain.py", root / "mer/datasets/readers/fresh.py")
-    edit(root / "mer/datasets/releases.py", '    "samm": ', '    "fresh": Release("fresh"),\n    "samm": ')
+    for suffix in ("py", "yaml"):
+        shutil.copy(root / f"mer/datasets/readers/samm.{suffix}", root / f"mer/datasets/readers/fresh.{suffix}")
+        edit(root / f"mer/datasets/readers/fresh.{suffix}", "samm", "fresh")
 
 
 PAIR = "    pair:\n      classes: [happiness, disgust]\n      source: nobody\n"
@@ -105,7 +106,8 @@ EDITS = {
     "a comment in a model's config": lambda root: edit(root / "mer/models/fdp/config.py", "\n\n\n", "\n\n# word\n\n"),
     "a new model": add_a_model,
     "a new release's reader": add_a_release,
-    "a new label set": lambda root: edit(root / "mer/datasets/classes.yaml", "    '5':\n", f"{PAIR}    '5':\n"),
+    "an edit of a reader": lambda root: edit(root / "mer/datasets/readers/plain.py", "\n\n\n", "\n\n# word\n\n"),
+    "a new label set": lambda root: edit(root / "mer/datasets/readers/plain.yaml", "    '5':\n", f"{PAIR}    '5':\n"),
 }
 
 
@@ -119,8 +121,21 @@ def test_no_label_is_made_again_for_what_it_does_not_read(refusing, what):
         run(refusing, "git", "clean", "--force", "--quiet", "-d", "mer")
     names = {name.split("@")[0] for name in changed}
     assert "check" in names  # it was seen
+    if what in ("a new release's reader", "an edit of a reader", "a new label set"):
+        assert names == {"check"}  # which hands on what the index of that release alone depends on
     assert names & {"synthesize", "landmarks", "landmarks-macro", "align", "align-macro", "flow", "flow-macro",
                     "dynamic", "dynamic-macro"} == set(), changed
+
+
+def test_an_edit_of_a_reader_or_a_label_set_indexes_its_own_release_alone(project):
+    readers = project / "mer/datasets/readers"
+    edit(readers / "smic.py", "\n\n\n", "\n\n# word\n\n")
+    done = dvc(project, "repro")
+    assert done.code == 0 and done.ran == ["check"], done.tail()
+    edit(readers / "plain.yaml", "source: this", "source: our")
+    done = dvc(project, "repro", "index", "index-macro", "landmarks-macro")
+    assert done.code == 0, done.tail()
+    assert sorted(done.ran) == ["check", "index-macro@synthetic_macro", "index@synthetic"], done.tail()
 
 
 def test_fdp_runs_on_the_same_faces(project):

@@ -21,6 +21,7 @@ from pipeline import ROOT, digests, write_params
 from mer import export, params, predict
 from mer.base import store
 from mer.base.errors import MerError
+from mer.datasets import index
 from mer.datasets.readers import plain as generic
 from mer.datasets.synthetic import plan, release
 from mer.evaluation import predictions, results
@@ -95,9 +96,11 @@ def _finish(root: Path, raw, knobs: dict) -> Path:
         sampling = {"t": p.sampling.t, "sets": p.sampling.sets, "span": p.sampling.span, "seed": p.sampling.seed}
         labels = {clip_id: flow.flow_clip((clip_id, record), pairs=1, **sampling)
                   for clip_id, record in aligned.items()} if p.model == "mol" else {}
+        told = index.survey("synthetic", Path("data/raw/synthetic"), generic.read(
+            Path("data/raw/synthetic"), dataset="synthetic"))
         for stage, found in (("aligned", aligned), ("flow", labels), ("dynamic", {})):
             records.write(Path("data") / stage / "synthetic", stage, raw.clips, found, attrs={}, summary={},
-                          before={"excluded": [], "index": {}})
+                          before={"excluded": [], "index": told})
         if p.ma2mi.keep_reconstruction:
             torch.manual_seed(0)
             latents.encode(ConvAe(p.ma2mi.conv_ae_width).eval(), Path("data"), "synthetic", Path("data/latents"),

@@ -28,7 +28,8 @@ def project(tmp_path_factory):
         p = params.load()
         tools.write_stores(root / "data", p)
     path = root / "data/aligned/own/summary.json"
-    about = {"sets": {"all": {"classes": list(tools.WORDS), "map": tools.LABELS.map, "source": "all", "note": ""}}}
+    about = {"release": "plain", "sets": {"all": {
+        "classes": list(tools.WORDS), "map": tools.LABELS.map, "source": "all", "note": "", "excluded_by_set": []}}}
     store.write_json(path, store.read_json(path) | {"index": about})
     return root
 

@@ -6,6 +6,9 @@ data files beside it. A module of a model is found by `importlib`, as in
 names (`mer/models/${model}`), or its config.py where no more is read. The configs of all models are read, but those of
 the others only check their own sections. What the pages alone read of a folder is no part of it (.dvcignore) and is
 named file by file.
+
+A release's reader and label sets are code of no stage but `check`: it writes their hashes to data/check/readers/D.json,
+which the index of dataset D depends on, with what any reader imports. Later stages have the label sets by the index.
 """
 
 import ast
@@ -20,15 +23,18 @@ ROOT = Path(__file__).parents[2]  # of the project's code
 MODELS, MODEL = "mer/models", "mer/models/${model}"
 PAGES = ("pictures.py", "paper.yaml")  # of a model's folder, see .dvcignore
 LIGHT = ("config.py", "__init__.py")  # what alone is read of the models in general
-DATA = {"mer/datasets/class_sets.py": ["mer/datasets/classes.yaml"],
-        "mer/reporting/html.py": ["mer/reporting/page.css"],
+DATA = {"mer/reporting/html.py": ["mer/reporting/page.css"],
         "mer/tables/fill.py": [f"{MODEL}/paper.yaml"]}
-NAMED = {"stages/index.py": ["mer/datasets"]}  # the index stage imports the reader that params.yaml names
+READERS = "mer/datasets/readers"
+NAMED = {"stages/check.py": [READERS]}  # which tells the index stage of a dataset what reads it, data/check/readers
 
 
 def closure(module: str, root: Path) -> set[str]:
     """Paths (posix, relative to `root`) of `module` and of all project modules it reaches, with their data files."""
     found = _reached(module, root, ())
+    if module == "stages.index":
+        readers = {f"{READERS.replace('/', '.')}.{path.stem}" for path in (root / READERS).glob("*.py")}
+        found |= {path for name in readers for path in _reached(name, root, ()) if not path.startswith(f"{READERS}/")}
     chosen = {_of_model(path) for path in _reached(module, root, models(root)) - found}
     whole = {path for path in chosen if path.startswith(f"{MODEL}/")} - {f"{MODEL}/{name}" for name in (*PAGES, *LIGHT)}
     if whole:

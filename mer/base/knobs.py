@@ -17,17 +17,18 @@ from mer.base.errors import MerError
 
 def knob(low: float | None = None, high: float | None = None, *, above: float | None = None,
          below: float | None = None, choices: tuple | None = None, empty: bool = True, repeat: bool = False,
-         length: int | None = None, note: str = "", default: object = dataclasses.MISSING):
+         length: int | None = None, note: str = "", default: object = dataclasses.MISSING, optional: bool = False):
     """A dataclass field with its allowed range or its choices; of a list: those of each item.
 
     Args:
         low, high: the ends, both included; above, below: ends that are left out.
         empty, repeat: whether a list may be empty, may hold a value twice; length: of a list, None = any.
         note: what a user who is refused should know too.
-        default: for code; params.yaml names every key.
+        default: for code; optional: params.yaml need not have the key, and the default holds.
     """
     return field(default=default, metadata={"low": low, "high": high, "above": above, "below": below, "note": note,
-                                            "choices": choices, "empty": empty, "repeat": repeat, "length": length})
+                                            "choices": choices, "empty": empty, "repeat": repeat, "length": length,
+                                            "optional": optional})
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def fill(section: dict, defaults: dict, where: str) -> dict:
 
 
 def build(kind: type, values: object, where: str):
-    """An instance of the dataclass `kind` from a mapping, every key present, none unknown, each of its type."""
+    """An instance of the dataclass `kind` from a mapping, none unknown, none absent but optional ones."""
     if not isinstance(values, dict):
         raise MerError(f"params.yaml: {where[:-1]} = {values!r}; expected a section with keys")
     fields = {f.name: f for f in dataclasses.fields(kind)}
@@ -154,6 +155,8 @@ def build(kind: type, values: object, where: str):
             raise MerError(f"params.yaml: unknown key `{where}{key}`{nearest(str(key), fields)}")
     built = {}
     for name, f in fields.items():
+        if name not in values and f.metadata.get("optional"):
+            continue
         if name not in values:
             wanted = _expected(hints[name], f.metadata)
             raise MerError(f"params.yaml: key `{where}{name}` is missing; expected {wanted}")

@@ -1,4 +1,7 @@
-"""python -m mer.datasets check PATH: which release a folder is, what its reader finds, what to set in params.yaml."""
+"""`check PATH`: which release a folder is, what its reader finds, what to set in params.yaml.
+
+`table`: the releases, what to ask of whom, their variants and label sets, as in data/README.md.
+"""
 
 import argparse
 import itertools
@@ -12,21 +15,9 @@ from mer.datasets import releases
 from mer.datasets.clips import raw_root
 from mer.datasets.index import differing_sets, survey, table
 from mer.datasets.rules import Reading
+from mer.datasets.table import markdown
 from mer.datasets.tree import CROWD
 
-SIGNS = {  # names of files and folders that tell a release, lower case
-    "casme2": r"casme2[-_ ]?(coding|label|raw).*",
-    "samm": r"samm.*micro_facs.*|samm_crop",
-    "smic": r"smic[-_].*",
-    "casme_sq": r"cas\(me\)\^?2.*|rawpic",
-    "casme3": r"cas\(me\)\^?3.*|part_a_me_clip",
-    "mmew": r"mmew.*|(micro|macro)_expression",
-    "affwild2": r"expr_(set|classification_challenge|recognition_challenge)|cropped_aligned.*",
-    "dfew": r"clip_224x224.*|emolabel_datasplit",
-    "ferv39k": r"[23]_clipsfor.*|4_setups",
-    "afew": r"(train|val)_afew|alignedfaces_lbptop_points.*",
-}
-MACRO = ("synthetic_macro", "casme_sq_macro", "mmew_macro", "affwild2", "dfew", "ferv39k", "afew")  # for pretraining
 LEVELS = 3
 
 
@@ -38,10 +29,11 @@ def guess(root: Path) -> str:
     if (root / "clips.csv").is_file():
         return root.name
     names = {root.name.lower(), *_names(root)}
-    likely = [name for name, sign in SIGNS.items() if any(re.fullmatch(sign, found) for found in names)]
+    signs = {name: release.signs for name, release in releases.known().items() if release.signs}
+    likely = [name for name, sign in signs.items() if any(re.fullmatch(sign, found) for found in names)]
     if not likely:
-        raise MerError(f"{root}: no known release is recognised; tell it by --dataset, one of {', '.join(SIGNS)}, or "
-                       "see the README for the plain layout (clips.csv)")
+        raise MerError(f"{root}: no known release is recognised; tell it by --dataset, one of {', '.join(signs)}, or "
+                       "see data/README.md for the plain layout (clips.csv)")
     if len(likely) > 1:
         raise MerError(f"{root} looks like {' and '.join(likely)} at once; give each its own folder, or tell it by "
                        "--dataset")
@@ -63,7 +55,7 @@ def readings(dataset: str, root: Path, images: str | None, variant: str | None) 
 
     Raises the first MerError when none can.
     """
-    release = releases.NAMES.get(dataset, releases.Release("generic"))
+    release = releases.of(dataset)
     kinds = [images] if images else ["raw", "cropped"] if release.images else ["raw"]
     variants = [variant] if variant else release.variants or [None]
     found, first_error, seen = [], None, set()
@@ -91,7 +83,7 @@ def _no_clip(root: Path, reading: Reading) -> str:
 def advice(dataset: str, root: Path, options: dict, summary: dict, also: list[str]) -> list[str]:
     """What to do and to set so that the pipeline reads the release as it was read here."""
     sets = [name for name, entry in summary["sets"].items() if sum(n > 0 for n in entry["counts"].values()) > 1]
-    release = releases.NAMES.get(dataset, releases.Release("generic"))
+    release = releases.of(dataset)
     lines = [f"also readable: {', '.join(also)}"] if also else []
     wrong = differing_sets(summary)
     if wrong:
@@ -101,7 +93,7 @@ def advice(dataset: str, root: Path, options: dict, summary: dict, also: list[st
     there = place.exists() and place.resolve() == root.resolve()
     lines.append(f"{'' if there else f'put or link {root} at {place} and '}set in params.yaml:")
     classes = f"classes: '{sets[0] if sets else ''}'" + (f"    # or {', '.join(sets[1:])}" if sets[1:] else "")
-    if dataset in MACRO:
+    if release.role == "macro":
         lines += ["  pretrain:", f"    sources: [{dataset}]", f"    {classes}"]
     else:
         lines += [f"  datasets: [{dataset}]", f"  {classes}"]
@@ -114,8 +106,8 @@ def advice(dataset: str, root: Path, options: dict, summary: dict, also: list[st
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     made = argparse.ArgumentParser(prog=prog("mer.datasets"), description=__doc__)
-    made.add_argument("command", choices=["check"])
-    made.add_argument("path", type=Path, help="folder of one raw release")
+    made.add_argument("command", choices=["check", "table"])
+    made.add_argument("path", type=Path, nargs="?", help="check: folder of one raw release")
     made.add_argument("--dataset", help="the release's name, when it is not recognised")
     made.add_argument("--images", choices=["raw", "cropped"])
     made.add_argument("--variant", help="as index.<dataset> in params.yaml")
@@ -123,9 +115,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run() -> None:
-    """Command line of `check`; see the module."""
-    arguments = parser().parse_args()
+    """Command line; see the module."""
+    made = parser()
+    arguments = made.parse_args()
     root = arguments.path
+    if arguments.command == "table":
+        print(markdown())
+        return
+    if root is None:
+        made.error("the following arguments are required: path")
     if not root.is_dir():
         raise MerError(f"{root} is no folder")
     dataset = arguments.dataset or guess(root.resolve())

@@ -1,18 +1,31 @@
 """Label sets are data: which raw labels make which class, which clips a set leaves out, and how many there should be.
 
-`classes.yaml` beside this file holds those of the known releases; a dataset of one's own may have a file of the same
-form (the body of one dataset) in its raw folder. A set is chosen by name (`classes: 5`), because the papers disagree on
-what "3 classes" means.
+`readers/<reader>.yaml` beside each reader holds those of its datasets, by name; a dataset of one's own may have a file
+of the same form (the body of one dataset), `classes.yaml`, in its raw folder. A set is chosen by name (`classes: 5`),
+because the papers disagree on what "3 classes" means. Per dataset:
+
+    from, reads, clips: a release's row in data/README.md, see table.py; not in a dataset of one's own
+    labels: every word its tables use, in lower case (another word stops the run, so that no clip vanishes silently)
+    sets:   name -> classes: list of labels, or class -> list of labels, in the order of the class indices
+                    expected: version of the release -> counts (in the order of the classes) or total, subjects;
+                              firm: which of the three stop the run when they differ (default all; the others are
+                              second-hand or derived, a difference is shown only)
+                    exclude: version -> clip_id -> reason
+                    source: who states it; note: how it differs from its neighbours
+
+The classes of 3 and 4 class sets have one order everywhere, that of MEGC2019: negative, positive, surprise, others.
 """
 
 import difflib
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets import releases
 from mer.datasets.clips import Clip
 
+FACTS = ("from", "reads", "clips")
 FIRM = ("counts", "total", "subjects")
 
 
@@ -46,20 +59,21 @@ class LabelSet:
 
 @dataclass(frozen=True)
 class Labels:
-    """All label sets of a dataset and its vocabulary (empty: any word is taken)."""
+    """All label sets of a dataset, its vocabulary (empty: any word is taken), and the facts of its row in the table."""
 
     vocabulary: tuple[str, ...]
     sets: dict[str, LabelSet]
+    facts: dict[str, str] = field(default_factory=dict)
 
 
-def label_set(dataset: str, name: str, index_root: str | Path = "data/index") -> LabelSet:
-    """The label set `name` of a dataset.
+def label_set(dataset: str, name: str, index_root: str | Path | None = None) -> LabelSet:
+    """The label set `name` of a dataset, from the summary that `index` wrote or that a label store carries on.
 
-    Sets of known releases come from classes.yaml, those of one's own datasets from the summary that `index` wrote.
-    Raises MerError for an unknown name, listing those there are.
+    Without `index_root`, the folder of that store, it is what a release's reader has beside it, whether indexed or not,
+    and for a dataset of one's own that of data/index. Raises MerError for an unknown name, listing those there are.
     """
-    known = known_labels()
-    sets = known[dataset].sets if dataset in known else _sets_of_index(dataset, Path(index_root))
+    labels = released(dataset) if index_root is None else None
+    sets = labels.sets if labels else _sets_of_index(dataset, Path(index_root or "data/index"))
     if name not in sets:
         nearest = difflib.get_close_matches(name, sets, 1)
         raise MerError(f"classes: dataset {dataset} has no label set '{name}'; it has {', '.join(sets)}"
@@ -75,11 +89,23 @@ def class_index(clip: Clip, labels: LabelSet) -> int | None:
     return None if name is None else labels.names.index(name)
 
 
-@functools.cache
 def known_labels() -> dict[str, Labels]:
     """Label sets of every known release, by dataset."""
-    path = Path(__file__).with_name("classes.yaml")
-    return {dataset: parse_labels(dataset, body, path) for dataset, body in _load_yaml(path).items()}
+    return {dataset: released(dataset) for dataset in releases.known()}
+
+
+@functools.cache
+def released(dataset: str) -> Labels | None:
+    """What stands of a known release beside its reader, None for a dataset of one's own."""
+    if dataset not in releases.known():
+        return None
+    path = releases.READERS / f"{releases.of(dataset).reader}.yaml"
+    body = _load_yaml(path).get(dataset)
+    if not isinstance(body, dict):
+        raise MerError(f"{path}: key `{dataset}` is missing; expected its labels and sets")
+    facts = {key: str(body[key]) for key in FACTS if key in body}
+    labels = parse_labels(dataset, {key: value for key, value in body.items() if key not in FACTS}, path)
+    return replace(labels, facts=facts)
 
 
 def own_labels(dataset: str, raw_root: Path, raw_labels: set[str]) -> Labels:
@@ -165,5 +191,9 @@ def _sets_of_index(dataset: str, index_root: Path) -> dict[str, LabelSet]:
 
     summary = read_json(index_root / dataset / "summary.json")
     summary = summary.get("index", summary)  # a label store carries the index's summary on
-    return {name: LabelSet(dataset, name, tuple(entry["classes"]), entry["map"], entry["source"], entry["note"])
-            for name, entry in summary["sets"].items()}
+    sets = {}
+    for name, entry in summary["sets"].items():
+        dropped = {row["clip_id"]: row["reason"] for row in entry["excluded_by_set"]}
+        sets[name] = LabelSet(dataset, name, tuple(entry["classes"]), entry["map"], entry["source"], entry["note"],
+                              exclude={summary["release"]: dropped})
+    return sets

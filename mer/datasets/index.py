@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mer.base.errors import MerError
 from mer.datasets import releases
-from mer.datasets.class_sets import Expected, Labels, LabelSet, class_index, known_labels, own_labels
+from mer.datasets.class_sets import Expected, Labels, LabelSet, class_index, own_labels, released
 from mer.datasets.clips import Clip
 from mer.datasets.rules import FLAGS, Reading
 
@@ -40,9 +40,8 @@ def survey(dataset: str, raw_root: Path, reading: Reading) -> dict:
     if not reading.clips:
         first = f"; {reading.excluded[0].clip_id}: {reading.excluded[0].reason}" if reading.excluded else ""
         raise MerError(f"{dataset}: {raw_root} gives no usable clip ({len(reading.excluded)} rows left out{first})")
-    known = known_labels()
     raw_labels = {clip.label_raw for clip in reading.clips}
-    labels = known[dataset] if dataset in known else own_labels(dataset, raw_root, raw_labels)
+    labels = released(dataset) or own_labels(dataset, raw_root, raw_labels)
     _check_clips(dataset, reading, labels)
     summary = {
         "dataset": dataset,

@@ -1,70 +1,134 @@
-"""Which module reads which dataset, and where its raw release lies. A dataset not named here has the plain layout."""
+"""Which releases there are: every module of readers/ that declares DATASETS is one, and no list names it elsewhere.
+
+    DATASETS = {"casme_sq": "micro", "casme_sq_macro": "macro"}   names it reads -> micro, or macro: for pretraining
+    VARIANTS = ("auto", "2019", "2014")    optional: subsets or tables, the first is the default; `index.<name>`
+    SIGNS = r"casme2[-_ ]?raw.*"           optional: files and folders, in lower case, that tell the release
+    def read(root, *, dataset, images, variant) -> Reading   `images` where it has raw and cropped ones, `variant`
+                                                             where it has VARIANTS
+
+Its label sets stand beside it (see class_sets.py). A dataset that no reader names has the plain layout.
+"""
 
 import difflib
+import functools
+import hashlib
 import importlib
+import inspect
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.base.knobs import knob
 from mer.datasets.clips import SAFE_NAME
 from mer.datasets.rules import Reading
+
+READERS = Path(__file__).with_name("readers")
 
 
 @dataclass(frozen=True)
 class Release:
-    """`variants`: which of several subsets or tables is read, the first is the default; `images`: raw or cropped."""
+    """What a reader declares of one dataset.
 
-    module: str
+    `reader`: the module's name; `images`: whether it has raw and cropped ones; `signs`: of a reader's first dataset.
+    """
+
+    reader: str
+    role: str
     variants: tuple[str, ...] = ()
     images: bool = False
+    signs: str = ""
 
 
-NAMES = {
-    "synthetic": Release("plain"),
-    "synthetic_macro": Release("plain"),
-    "casme2": Release("casme2", ("auto", "2019", "2014"), images=True),
-    "samm": Release("samm", images=True),
-    "smic": Release("smic", ("hs", "vis", "nir", "hs_long", "vis_long", "nir_long"), images=True),
-    "casme_sq": Release("casme_sq", images=True),
-    "casme_sq_macro": Release("casme_sq", images=True),
-    "casme3": Release("casme3", ("auto", "a_v2", "a_v1", "c")),
-    "mmew": Release("mmew"),
-    "mmew_macro": Release("mmew"),
-    "affwild2": Release("affwild2", ("auto", "8", "7")),
-    "dfew": Release("dfew"),
-    "ferv39k": Release("ferv39k"),
-    "afew": Release("afew"),
-}
+def _module(name: str) -> types.ModuleType:
+    return importlib.import_module(f"mer.datasets.readers.{name}")
+
+
+@functools.cache
+def known() -> dict[str, Release]:
+    """The releases by dataset, first those with micro-expressions. The readers' further packages are not imported."""
+    found = {}
+    for path in sorted(READERS.glob("*.py")):
+        module = _module(path.stem)
+        for dataset, role in getattr(module, "DATASETS", {}).items():
+            found[dataset] = Release(path.stem, role, getattr(module, "VARIANTS", ()),
+                                     "images" in inspect.signature(module.read).parameters,
+                                     getattr(module, "SIGNS", "") if dataset == next(iter(module.DATASETS)) else "")
+    micro = {release.reader for release in found.values() if release.role == "micro"}
+    return dict(sorted(found.items(), key=lambda item: item[1].reader not in micro))
+
+
+def of(name: str) -> Release:
+    """What the reader of a dataset declares; one's own is plain."""
+    return known().get(name, Release("plain", "micro"))
+
+
+def _index() -> type:
+    variants = {name: release.variants for name, release in known().items() if release.variants}
+    return make_dataclass("Index", [
+        ("accept_counts", bool, knob()), ("images", str, knob(choices=("raw", "cropped"))),
+        *((name, str, knob(choices=choices, default=choices[0], optional=True))
+          for name, choices in variants.items())], frozen=True)
+
+
+Index = _index()  # the section of params.yaml; its comments say what each key means
 
 
 def check_name(name: str, raw: str | Path = "data/raw") -> None:
     """Raise MerError with the nearest known name when a dataset is neither known nor in plain layout under `raw`."""
-    if name in NAMES or (SAFE_NAME.fullmatch(name) and (Path(raw) / name / "clips.csv").is_file()):
+    if name in known() or (SAFE_NAME.fullmatch(name) and (Path(raw) / name / "clips.csv").is_file()):
         return
-    known = [*NAMES, *sorted(path.parent.name for path in Path(raw).glob("*/clips.csv"))]
-    nearest = difflib.get_close_matches(name.lower(), known, 1, 0.5)
+    names = [*known(), *sorted(path.parent.name for path in Path(raw).glob("*/clips.csv"))]
+    nearest = difflib.get_close_matches(name.lower(), names, 1, 0.5)
     raise MerError(f"datasets: '{name}' is not known" + (f"; did you mean '{nearest[0]}'?" if nearest else ";")
-                   + f" Known are {', '.join(known)}; one of your own needs {Path(raw) / name / 'clips.csv'}")
+                   + f" Known are {', '.join(names)}; one of your own needs {Path(raw) / name / 'clips.csv'}")
 
 
 def reader(name: str, raw: str | Path = "data/raw") -> types.ModuleType:
-    """The module that reads a dataset, imported only now, since the workbook readers need further packages.
-
-    Raises MerError as `check_name` does.
-    """
+    """The module that reads a dataset. Raises MerError as `check_name` does."""
     check_name(name, raw)
-    return importlib.import_module(f"mer.datasets.readers.{NAMES[name].module if name in NAMES else 'plain'}")
+    return _module(of(name).reader)
+
+
+def described(name: str) -> dict[str, str]:
+    """File name -> SHA-256 of a dataset's reader and its label sets: its index is made again when one of them changes.
+
+    Raises MerError when one cannot be read.
+    """
+    suffixes = (".py", ".yaml") if name in known() else (".py",)  # one's own label sets lie beside its frames
+    files = [(READERS / of(name).reader).with_suffix(suffix) for suffix in suffixes]
+    try:
+        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    except OSError as error:
+        raise MerError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def read(name: str, root: str | Path, *, images: str = "raw", variant: str | None = None) -> Reading:
-    """Read the raw release of a dataset in `root`.
+    """Read the raw release of a dataset in the folder `root`: `clips`, and `excluded` with reasons.
+
+    Args:
+        name: a known release, or any other name for the plain layout.
+        images: raw or cropped, where the release has both.
+        variant: which of several subsets or tables, as `index.<name>` of params.yaml; None = the default.
 
     Raises MerError when the folder is missing, `images` or `variant` is not one this release has, or the release
     cannot be read.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from mer import datasets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = "clip_id,subject,frames,onset,apex,offset,fps,label\\njoy_1,ann,frames/a,1,2,3,100,joy\\n"
+    ...     written = Path(folder, "clips.csv").write_text(table)
+    ...     Path(folder, "frames/a").mkdir(parents=True)
+    ...     for number in (1, 2, 3):
+    ...         Path(folder, f"frames/a/img{number}.png").touch()
+    ...     reading = datasets.read("mine", folder)
+    >>> [(clip.clip_id, clip.subject, clip.apex, clip.label_raw) for clip in reading.clips]
+    [('joy_1', 'mine/ann', 2, 'joy')]
     """
     root = Path(root)
-    release = NAMES.get(name, Release("plain"))
+    release = of(name)
     if not root.is_dir():
         raise MerError(f"{root.as_posix()} does not exist; put the raw release of {name} there")
     options = {}
@@ -76,7 +140,7 @@ def read(name: str, root: str | Path, *, images: str = "raw", variant: str | Non
         if images not in ("raw", "cropped"):
             raise MerError(f"index.images = '{images}'; expected raw or cropped")
         options["images"] = images
-    return importlib.import_module(f"mer.datasets.readers.{release.module}").read(root, dataset=name, **options)
+    return _module(release.reader).read(root, dataset=name, **options)
 
 
 def is_synthetic(datasets) -> bool:

@@ -1,4 +1,4 @@
-"""The sections of params.yaml that the raw releases depend on; the comments there say what each key means."""
+"""The section of params.yaml that the synthetic releases depend on; the comments there say what each key means."""
 
 from dataclasses import dataclass
 
@@ -26,13 +26,3 @@ class Synthetic:
     macro_frames: int = knob(3, 999)
     macro_fps: float = knob(1, 10000)
     macro_amplitude: float = knob(0, 5)
-
-
-@dataclass(frozen=True)
-class Index:
-    accept_counts: bool = knob()
-    images: str = knob(choices=("raw", "cropped"))
-    casme2: str = knob(choices=("auto", "2014", "2019"))
-    smic: str = knob(choices=("hs", "vis", "nir", "hs_long", "vis_long", "nir_long"))
-    casme3: str = knob(choices=("auto", "a_v1", "a_v2", "c"))
-    affwild2: str = knob(choices=("auto", "7", "8"))

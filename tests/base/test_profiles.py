@@ -37,8 +37,7 @@ def test_a_profile_is_its_own_values_over_the_paper_s():
     ({"a": {"like": "paper"}}, "p.yaml: profiles.m.a.like = 'paper'; expected paper, in a profile of another name"),
     ({"a": 3}, "p.yaml: profiles.m.a = 3; expected a section with keys"),
     ({"a": {"like": "paper", "lr": 1}, "paper": {"lr": 2, "flow": {"pairs": 1}}},
-     "p.yaml: key `profiles.m.a.flow` is missing; a profile that is like paper names each of its keys ({}: as the "
-     "paper's)")])
+     "p.yaml: key `profiles.m.a.flow` is missing; a profile like paper names each of its keys ({}: as the paper's)")])
 def test_a_profile_that_is_like_none_is_refused(blocks, message):
     with pytest.raises(MerError) as error:
         knobs.profile({"m": blocks}, "m", "a", "p.yaml")

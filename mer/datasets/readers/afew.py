@@ -13,6 +13,8 @@ from mer.base.errors import MerError
 from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import holders, inside, subfolders, video_files
 
+DATASETS = {"afew": "macro"}
+SIGNS = r"(train|val)_afew|alignedfaces_lbptop_points.*"
 FPS = 25.0
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 SPLITS = {"train": "train", "train_afew": "train", "val": "validation", "val_afew": "validation"}

@@ -18,6 +18,9 @@ from mer.base.errors import MerError
 from mer.datasets.rules import Excluded, Reading, Row, settle
 from mer.datasets.tree import holders, inside, subfolders
 
+DATASETS = {"affwild2": "macro"}
+VARIANTS = ("auto", "8", "7")
+SIGNS = r"expr_(set|classification_challenge|recognition_challenge)|cropped_aligned.*"
 FPS = 30.0
 PIECE = 64  # frames, about two seconds
 SPLITS = {"train_set": "train", "training_set": "train", "validation_set": "validation"}

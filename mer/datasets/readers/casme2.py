@@ -14,6 +14,9 @@ from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, frames_root, inside, newest_table, subfolders
 from mer.datasets.workbook import by_header, frame, read_sheets, text
 
+DATASETS = {"casme2": "micro"}
+VARIANTS = ("auto", "2019", "2014")
+SIGNS = r"casme2[-_ ]?(coding|label|raw).*"
 FPS = 200.0
 COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")
 TABLES = r"casme2[-_ ]?(coding|label).*\.(xlsx?|csv)"

@@ -18,6 +18,9 @@ from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, frames_root, holders, inside, newest_table, subfolders
 from mer.datasets.workbook import Cell, by_header, frame, read_sheets, text
 
+DATASETS = {"casme3": "micro"}
+VARIANTS = ("auto", "a_v2", "a_v1", "c")
+SIGNS = r"cas\(me\)\^?3.*|part_a_me_clip"
 FPS = 30.0
 COLUMNS = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "emotion")
 COLUMNS_C = ("sub", "count", "onset", "offset", "au", "emotion")

@@ -18,6 +18,8 @@ from mer.datasets.rules import LONGEST, Reading, Row, settle
 from mer.datasets.tree import find_tables, frames_root, inside, newest_table, subfolders
 from mer.datasets.workbook import Cell, frame, read_sheets, text
 
+DATASETS = {"casme_sq": "micro", "casme_sq_macro": "macro"}
+SIGNS = r"cas\(me\)\^?2.*|rawpic"
 FPS = 30.0
 TYPES = {"casme_sq": "micro-expression", "casme_sq_macro": "macro-expression"}
 

@@ -14,6 +14,8 @@ from mer.datasets.clips import read_csv
 from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, frames_root, inside, subfolders
 
+DATASETS = {"dfew": "macro"}
+SIGNS = r"clip_224x224.*|emolabel_datasplit"
 FPS = 25.0
 LABELS = ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear")
 

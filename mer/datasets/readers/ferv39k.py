@@ -12,6 +12,8 @@ from mer.base.errors import MerError
 from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, frames_root, inside, subfolders
 
+DATASETS = {"ferv39k": "macro"}
+SIGNS = r"[23]_clipsfor.*|4_setups"
 FPS = 25.0
 SCENES = ("Action Argue Business Conflict Contest Crime Crisis DailyLife ElegantArt Experiment History Interview "
           "Liveshow Medicine OfficialEvent ScholarReport School Social Speech Talkshow Terror War").split()

@@ -20,6 +20,8 @@ from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, frames_root, holders, inside, newest_table, subfolders
 from mer.datasets.workbook import by_header, frame, read_sheets, text
 
+DATASETS = {"mmew": "micro", "mmew_macro": "macro"}
+SIGNS = r"mmew.*|(micro|macro)_expression"
 FPS = 90.0
 COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")
 CLIP = r"s\d+-\d+-\d+"

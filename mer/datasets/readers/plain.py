@@ -16,6 +16,7 @@ from mer.base.errors import MerError
 from mer.datasets.clips import SAFE_NAME, Clip, numbered_frames, positive, read_csv, whole_number
 from mer.datasets.rules import Excluded, Reading
 
+DATASETS = {"synthetic": "micro", "synthetic_macro": "macro"}  # and every dataset of one's own
 REQUIRED = ("clip_id", "subject", "frames", "onset", "offset", "fps", "label")
 
 

@@ -11,6 +11,8 @@ from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, frames_root, inside, newest_table, subfolders
 from mer.datasets.workbook import by_header, frame, read_sheets, text
 
+DATASETS = {"samm": "micro"}
+SIGNS = r"samm.*micro_facs.*|samm_crop"
 FPS = 200.0
 COLUMNS = ("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame", "Action Units", "Estimated Emotion")
 TABLES = r"samm.*micro_facs.*\.(xlsx?|csv)"

@@ -17,6 +17,9 @@ from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, frames_root, holders, inside, newest_table, subfolders
 from mer.datasets.workbook import Cell, find_header, frame, read_sheets
 
+DATASETS = {"smic": "micro"}
+VARIANTS = ("hs", "vis", "nir", "hs_long", "vis_long", "nir_long")
+SIGNS = r"smic[-_].*"
 FPS = {"hs": 100.0, "vis": 25.0, "nir": 25.0}
 EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}
 CLIP = re.compile(r"s(\d+)_(ne|po|sur)_(\d+)", re.IGNORECASE)
