@@ -124,7 +124,7 @@ def test_every_stage_refuses_bad_parameters_with_one_line_and_exit_code_2(tmp_pa
     ("align", {"profile": "papers"},
      "profile = 'papers'; expected one of demo, paper, released; did you mean `paper`?"),
     ("flow", {"flow__pairs": 0}, "flow.pairs = 0; expected a whole number from 1 to 64"),
-    ("flow", {"model": "moll"}, "model = 'moll'; expected one of mol, fdp, ma2mi; did you mean `mol`?"),
+    ("flow", {"model": "moll"}, f"model = 'moll'; expected one of {', '.join(params.CONFIGS)}; did you mean `mol`?"),
     ("dynamic", {"dynamic__coeffs": "axact"}, "dynamic.coeffs = 'axact'; expected one of exact, simple; did you mean "
                                               "`exact`?")])
 def test_a_label_stage_refuses_what_it_reads_itself(tmp_path, stage, values, message):

@@ -28,7 +28,7 @@ from raw_releases.micro import write_casme2
 
 from mer import params
 
-PROGRAMS = ("python", "dvc", "git", "pip", "pytest")
+PROGRAMS = ("python", "dvc", "git", "pip", "pytest", "mer")
 RUN = ("python -m mer.", "dvc metrics diff", "dvc plots diff", "dvc dag", "dvc fetch", "dvc add ", "git add ",
        "git commit ")
 NOT_RUN = {
@@ -39,7 +39,13 @@ NOT_RUN = {
     "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cu126": "the CUDA build, gigabytes",
     "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu": "an index that CI does not reach",
     "python -m stages.code": "writes dvc.yaml; test_graph compares it",
+    "mer": "named only; other lines have its commands",
     "pytest": "this is it",
+    "pytest tests/models/test_every_model.py tests/test_comments.py tests/tables": "parts of it",
+    "python -m stages.code --check": "test_graph compares it",
+    "dvc exp run -S model=<name>": "a placeholder",
+    "python -m mer.compare HEAD workspace": "named only; other lines have its arguments",
+    "python -m mer.predict CLIP": "a placeholder",
     "pytest -m slow": "this is one of them",
     "dvc repro": "pipeline.finished does",
     "dvc exp run": "named only; test_experiments does with -S, `-S lambda_f=0` as the README has it",
@@ -85,7 +91,7 @@ class Command:
     def settings(self) -> list[str]:
         """What stands behind each -S."""
         pairs = zip(self.words, self.words[1:], strict=False)
-        return [value for option, value in pairs if option == "-S" and value not in ("key=value", "...")]
+        return [value for option, value in pairs if option == "-S" and value not in ("key=value", "...", "model=<name>")]
 
 
 def documents() -> list[str]:
@@ -104,6 +110,9 @@ def shell(doc: str, line: str) -> list[Command]:
     lexer.whitespace_split, found = True, [[]]
     for word in lexer:
         found.append([]) if set(word) <= set("&;|") else found[-1].append(word)
+    # `mer X` is `python -m mer.X` where mer is installed (test_command)
+    found = [["python", "-m", f"mer.{words[1]}", *words[2:]] if words[:1] == ["mer"] and len(words) > 1 else words
+             for words in found]
     return [Command(doc, " ".join(words), tuple(words)) for words in found if words]
 
 
@@ -204,7 +213,7 @@ def test_its_program_knows_all_its_options(command):
         assert words[1] in ("-e", "--no-deps", *pins) and all(
             (ROOT / name).is_file() for option, name in zip(words, words[1:], strict=False) if option == "-r")
     else:
-        assert shutil.which(program) or program == "pytest"
+        assert shutil.which(program) or program in ("pytest", "mer")
 
 
 def resolved(tmp_path: Path, monkeypatch, *settings: str) -> params.Params:
@@ -265,7 +274,7 @@ def made() -> set[str]:
 def test_every_path_that_is_named_is_there_or_is_made():
     outs, missing, seen = made(), [], 0
     for text in NAMED:
-        if not re.fullmatch(r"(mer|stages|tests|reports|data|predict|\.ci)/\S+", text):
+        if not re.fullmatch(r"(mer|stages|tests|reports|data|predict|\.ci)/[^\s<$]+", text):
             continue
         seen += 1
         parts = [part.split(",") for part in re.split(r"[{}]", text)]  # {a,b}: all of them
