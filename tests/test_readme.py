@@ -91,7 +91,8 @@ class Command:
     def settings(self) -> list[str]:
         """What stands behind each -S."""
         pairs = zip(self.words, self.words[1:], strict=False)
-        return [value for option, value in pairs if option == "-S" and value not in ("key=value", "...", "model=<name>")]
+        unfilled = ("key=value", "...", "model=<name>")
+        return [value for option, value in pairs if option == "-S" and value not in unfilled]
 
 
 def documents() -> list[str]:
