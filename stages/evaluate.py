@@ -31,7 +31,6 @@ def run() -> None:
     if (folds / "zero_shot.csv").exists():
         before = predictions.read(folds / "zero_shot.csv")
         before = replace(before, selection=np.full(len(before), "zero_shot"))
-
     names = tuple(summary["class_names"])
     numbers = results.summarise(table, names, p.selection, before, bootstrap=p.evaluate.bootstrap,
                                 permutations=p.evaluate.permutations, seed=p.evaluate.seed)
@@ -39,6 +38,7 @@ def run() -> None:
     compared = grad_cam.compare(last, DATA, p.train.crop)
     numbers |= grad_cam.summary(compared, p.evaluate.bootstrap, p.evaluate.seed)
     store.write_json(REPORTS / "metrics.json", numbers)
+    store.write_json(REPORTS / "clips.json", {"sha256": summary["list"], "clips": summary["clips"]})
     store.write_json(environment.RECORD, {"made_with": environment.made_with("evaluate", "", summary)})
     store.write_json(REPORTS / "pretraining.json", store.read_json(DATA / "pretrained/summary.json")["numbers"])
     predictions.write(REPORTS / "predictions.csv", predictions.concat([table, before] if before else [table]))

@@ -6,6 +6,7 @@ from pathlib import Path
 from mer import params
 from mer.base import environment, graph, parallel, store
 from mer.base.errors import main
+from mer.datasets import lists
 from mer.datasets.class_sets import label_set
 
 DATA, OUT = Path("data"), Path("data/folds")
@@ -44,6 +45,7 @@ def run() -> None:
     store.write_json(OUT / "summary.json", {
         "model": p.model, "datasets": list(p.datasets), "classes": p.classes, "class_names": list(classes),
         "protocol": p.protocol, "profile": p.profile, "seeds": list(p.seeds), "selection": list(p.selection),
+        "list": lists.digest(lists.of_clip(entry.clip, classes[entry.label]) for entry in clips),
         "clips": len(clips), "subjects": sorted({entry.subject for entry in clips}),
         "pretrained_on": list(p.pretrain.sources) if before else [],
         "crop": p.train.crop, "shuffle_labels": p.shuffle_labels,

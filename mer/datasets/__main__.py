@@ -1,17 +1,17 @@
-"""`check PATH`: which release a folder is, what its reader finds, what to set in params.yaml.
-
-`table`: the releases, what to ask of whom, their variants and label sets, as in data/README.md.
-"""
+"""Raw releases: what a folder is, which there are, which clips a label set holds, and where two lists differ."""
 
 import argparse
 import itertools
 import os
 import re
+import sys
 from pathlib import Path
 
+from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
-from mer.datasets import releases
+from mer.datasets import lists, releases
+from mer.datasets.class_sets import label_set, own_labels
 from mer.datasets.clips import raw_root
 from mer.datasets.index import differing_sets, survey, table
 from mer.datasets.rules import Reading
@@ -103,33 +103,73 @@ def advice(dataset: str, root: Path, options: dict, summary: dict, also: list[st
     return [*lines, *(["  index:", *settings] if settings else [])]
 
 
+def clips_of(name: str, root: Path | None, images: str | None, variant: str | None) -> list[lists.Listed]:
+    """The clips of `casme2:3-megc`, a release and a label set, or of a file with a list.
+
+    Raises:
+        MerError: as the reader, the label sets and `lists.read` do.
+    """
+    dataset, colon, set_name = name.partition(":")
+    if not colon or Path(name).exists():
+        return lists.read(name)
+    releases.check_name(dataset)
+    place = root or raw_root(dataset)
+    reading = readings(dataset, place, images, variant)[0][1]
+    own = {} if dataset in releases.known() else own_labels(dataset, place, {c.label_raw for c in reading.clips}).sets
+    return lists.listed(reading.clips, own[set_name] if set_name in own else label_set(dataset, set_name))
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     made = argparse.ArgumentParser(prog=prog("mer.datasets"), description=__doc__)
-    made.add_argument("command", choices=["check", "table"])
-    made.add_argument("path", type=Path, nargs="?", help="check: folder of one raw release")
-    made.add_argument("--dataset", help="the release's name, when it is not recognised")
-    made.add_argument("--images", choices=["raw", "cropped"])
-    made.add_argument("--variant", help="as index.<dataset> in params.yaml")
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    check = commands.add_parser("check", help="which release a folder is, what its reader finds, what to set")
+    check.add_argument("path", type=Path, help="folder of one raw release")
+    check.add_argument("--dataset", help="the release's name, when it is not recognised")
+    commands.add_parser("table", help="the releases, their variants and label sets, as in data/README.md")
+    clips = commands.add_parser("list", help="the clips of a label set as a manifest (CSV), and its hash")
+    clips.add_argument("dataset")
+    clips.add_argument("classes", help="name of a label set, as in params.yaml")
+    clips.add_argument("--out", type=Path, help="file to write (default: the terminal)")
+    diff = commands.add_parser("diff", help="clips in one of two lists only, other classes, other frames")
+    diff.add_argument("a", help="a manifest, another table of clips, or a release and a label set: casme2:3-megc")
+    diff.add_argument("b")
+    for one in (check, clips, diff):
+        one.add_argument("--images", choices=["raw", "cropped"])
+        one.add_argument("--variant", help="as index.<dataset> in params.yaml")
+    for one in (clips, diff):
+        one.add_argument("--root", type=Path, help="folder of the raw release (default data/raw/<dataset>)")
     return made
 
 
 def run() -> None:
     """Command line; see the module."""
-    made = parser()
-    arguments = made.parse_args()
-    root = arguments.path
-    if arguments.command == "table":
+    asked = parser().parse_args()
+    if asked.command == "table":
         print(markdown())
-        return
-    if root is None:
-        made.error("the following arguments are required: path")
+    elif asked.command == "list":
+        rows = clips_of(f"{asked.dataset}:{asked.classes}", asked.root, asked.images, asked.variant)
+        if asked.out:
+            store.write_text(asked.out, lists.text(rows))
+        else:
+            print(lists.text(rows), end="")
+        print(f"{len(rows)} clips of {len({row.subject for row in rows})} subjects, list {lists.digest(rows)}",
+              file=sys.stderr)
+    elif asked.command == "diff":
+        a, b = (clips_of(name, asked.root, asked.images, asked.variant) for name in (asked.a, asked.b))
+        print(lists.told(a, b, (asked.a, asked.b)))
+    else:
+        _check(asked)
+
+
+def _check(asked: argparse.Namespace) -> None:
+    root = asked.path
     if not root.is_dir():
         raise MerError(f"{root} is no folder")
-    dataset = arguments.dataset or guess(root.resolve())
-    if arguments.dataset:
+    dataset = asked.dataset or guess(root.resolve())
+    if asked.dataset:
         releases.check_name(dataset, root.resolve().parent)
-    found = readings(dataset, root, arguments.images, arguments.variant)
+    found = readings(dataset, root, asked.images, asked.variant)
     options, reading = found[0]
     summary = survey(dataset, root, reading)
     also = [f"release {other.release}, {kind['images']} images ({len(other.clips)} clips)" for kind, other in found[1:]]

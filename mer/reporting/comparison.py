@@ -215,10 +215,14 @@ def about_rows(c: Comparison) -> list[list[str]]:
     cells = [{"commit": e.run.commit[:8] or "-", "model": e.parameters["model"],
               "profile": str(e.parameters["profile"]), "data": " + ".join(e.parameters["datasets"]),
               "marked": "; ".join(marks(e)) or "-", "classes": f"{e.parameters['classes']}: {', '.join(e.classes)}",
-              "protocol": str(e.parameters["protocol"]), "clips": str(len(set(_clips(e)))),
+              "protocol": str(e.parameters["protocol"]), "clips": _counted(e),
               "subjects": str(len(set(e.head.subject.tolist()))), "seeds": ", ".join(map(str, _seeds(e))),
               "headline": f"{e.selection}, {RULES[e.selection]}"} for e in c.experiments]
     return [[key, *(cell[key] for cell in cells)] for key in cells[0]]
+
+
+def _counted(e: Experiment) -> str:
+    return f"{len(set(_clips(e)))}" + (f", list {e.run.clip_list}" if e.run.clip_list else "")
 
 
 def _clips(e: Experiment) -> list[tuple[str, str]]:

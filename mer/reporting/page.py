@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mer
 from mer.base import environment, store
+from mer.datasets import lists
 from mer.datasets.releases import is_synthetic
 from mer.evaluation.protocols import protocol
 from mer.evaluation.results import RULES
@@ -69,4 +70,4 @@ def _lede(m: dict, run: dict) -> str:
             f"each clip judged by a network that has never seen its subject. Guessing gives {100 * m['chance']:.1f} %, "
             f"always naming the largest class {100 * m['majority']:.1f} %; with the labels shuffled within subjects "
             f"the same predictions do as well with probability p = {m['p_value']:.2g}. "
-            f"Reported {RULES[run['selection'][0]]}.")
+            f"Reported {RULES[run['selection'][0]]}. List of clips: {run['list'][:lists.SHORT]}.")

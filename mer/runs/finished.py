@@ -5,12 +5,14 @@
 """
 
 import functools
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mer import params
 from mer.base import knobs, store
 from mer.base.errors import MerError
+from mer.datasets.lists import SHORT
 from mer.evaluation import predictions
 from mer.runs import freshness, sources
 from mer.runs.freshness import METRICS
@@ -19,6 +21,7 @@ from mer.runs.sources import Source
 CONFIG = "config.json"  # what makes a folder an export
 FORMAT = 1
 PARAMS, LOCK, PREDICTIONS, SUMMARY = "params.yaml", "dvc.lock", "reports/predictions.csv", "folds/summary.json"
+CLIPS = "reports/clips.json"
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,12 @@ class Run:
         if self.data is None:
             return self.source.json(f"data/{SUMMARY}")
         return store.read_json(self._folds / "summary.json")
+
+    @functools.cached_property
+    def clip_list(self) -> str:
+        """The first digits of the hash of the tested clips' list (mer/datasets/lists.py), "" where it is not known."""
+        found = self.source.plain(CLIPS)
+        return json.loads(found)["sha256"][:SHORT] if found else ""
 
     @property
     def classes(self) -> tuple[str, ...]:

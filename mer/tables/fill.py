@@ -118,7 +118,7 @@ def fill(book: dict, name: str, runs: list[Run]) -> Table:
 
 
 RECORD = ("table", "group", "row", "column", "metric", "published", "ours", "low", "high", "n_clips", "n_subjects",
-          "datasets", "classes", "selection", "seeds", "profile", "synthetic", "run")
+          "datasets", "classes", "list", "selection", "seeds", "profile", "synthetic", "run")
 
 
 def records(book: dict, name: str, runs: list[Run]) -> list[dict[str, object]]:
@@ -161,7 +161,8 @@ def _record(name: str, group: str, row: str, column: dict, published: object, ru
         number(f"{metric}_low"), number(f"{metric}_high"), *(each(lambda run, k=k: run.metrics[k]) for k in
                                                              ("n_clips", "n_subjects")),
         each(lambda run: " + ".join(run.parameters["datasets"])), each(lambda run: run.parameters["classes"]),
-        each(lambda run: run.parameters["selection"][0]), each(lambda run: " ".join(map(str, run.parameters["seeds"]))),
+        each(lambda run: run.clip_list), each(lambda run: run.parameters["selection"][0]),
+        each(lambda run: " ".join(map(str, run.parameters["seeds"]))),
         each(lambda run: run.parameters["profile"]), each(lambda run: is_synthetic(run.parameters["datasets"])),
         each(lambda run: run.label)), strict=True))
 
@@ -179,6 +180,7 @@ def describe(run: Run, metrics: list[str]) -> str:
     datasets = list(p["datasets"])
     words = ["SYNTHETIC faces, not the paper's data" if is_synthetic(datasets) else "", " + ".join(datasets),
              f"N = {m['n_clips']:g} clips of {m['n_subjects']:g} subjects", f"label set {p['classes']}",
+             f"list {run.clip_list}" if run.clip_list else "",
              f"selection {list(p['selection'])[0]}", f"seeds {', '.join(map(str, p['seeds']))}",
              f"profile {p['profile']}", _pretraining(p),
              _of_model(p, "note", ""),

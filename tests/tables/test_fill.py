@@ -42,7 +42,7 @@ def full_method(short):
 
 def made(parameters, metrics, label=""):
     """A run of these flat parameters and numbers, which lies nowhere."""
-    return Run(Source("made"), label, parameters=parameters, metrics=metrics)
+    return Run(Source("made"), label, parameters=parameters, metrics=metrics, clip_list="0a1b2c3d4e5f")
 
 
 def run(metrics=METRICS, label="", **parameters):
@@ -316,8 +316,8 @@ def test_records_hold_what_the_cells_say_and_where_it_is_from():
     assert accuracy == {
         "table": "mol-8", "group": "", "row": "MOL", "column": "Acc", "metric": "accuracy", "published": 79.23,
         "ours": "80.000000", "low": "70.000000", "high": "90.000000", "n_clips": "144", "n_subjects": "12",
-        "datasets": "casme2", "classes": "5", "selection": "last", "seeds": "0", "profile": "demo",
-        "synthetic": "False", "run": "a1b2c3d mol-8-full-casme2"}
+        "datasets": "casme2", "classes": "5", "list": "0a1b2c3d4e5f", "selection": "last", "seeds": "0",
+        "profile": "demo", "synthetic": "False", "run": "a1b2c3d mol-8-full-casme2"}
     flat = full_method("fdp") | {"protocol": "cross_dataset", "classes": "3-shared"}
     pair = [made(flat | {"datasets": order}, METRICS | {"war": war, "war_low": 0.1, "war_high": 0.9}, commit)
             for order, war, commit in ((("casme2", "samm"), 0.5, "x"), (("samm", "casme2"), 0.7, "y"))]
