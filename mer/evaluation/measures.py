@@ -14,9 +14,9 @@ from mer.evaluation import metrics
 SCORES = (
     Measure("accuracy", "accuracy", "%", 100, 1, "more", compute=metrics.accuracy,
             about="share of clips, all folds pooled"),
+    Measure("wf1", "weighted F1", "%", 100, 1, "more", compute=metrics.wf1, about="F1 weighted by class size"),
     Measure("uf1", "UF1", "%", 100, 1, "more", compute=metrics.uf1, about="mean F1 of the classes"),
     Measure("uar", "UAR", "%", 100, 1, "more", compute=metrics.uar, about="mean recall of the classes"),
-    Measure("wf1", "weighted F1", "%", 100, 1, "more", compute=metrics.wf1, about="F1 weighted by class size"),
     # the accuracy by another name: no card of its own
     Measure("war", "WAR", "%", 100, 1, "more", compute=metrics.war),
 )

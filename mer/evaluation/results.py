@@ -26,7 +26,7 @@ def score(labels, predicted, classes: int, subjects=None, *, bootstrap: int = 20
     >>> from mer.evaluation import score
     >>> found = score([0, 0, 1, 1, 2], [0, 0, 1, 2, 2], classes=3)
     >>> print({name: round(value, 3) for name, value in found.items()})
-    {'accuracy': 0.8, 'uf1': 0.778, 'uar': 0.833, 'wf1': 0.8, 'war': 0.8}
+    {'accuracy': 0.8, 'wf1': 0.8, 'uf1': 0.778, 'uar': 0.833, 'war': 0.8}
     """
     labels, predicted = (np.asarray(values, np.int64).reshape(-1) for values in (labels, predicted))
     people = np.full(len(labels), "all") if subjects is None else np.asarray(subjects, str)
