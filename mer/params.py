@@ -10,6 +10,7 @@ import importlib
 import types
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mer.base.errors import MerError
 from mer.base.knobs import Parallel, build, fill, knob, nearest, profile, read_yaml
@@ -74,7 +75,7 @@ class Evaluate:
     seed: int = knob(0, 2**31)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Run:
     model: str = knob(choices=tuple(CONFIGS))
     datasets: tuple[str, ...] = knob(empty=False)
@@ -86,7 +87,7 @@ class _Run:
     selection: tuple[str, ...] = knob(choices=("last", "inner", "oracle"), empty=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Common:
     lr: float = knob(1e-12, 10)
     kfold: KFold
@@ -101,11 +102,18 @@ class _Common:
 
 
 OWN = {name: getattr(config, "TopLevel", None) for name, config in CONFIGS.items()}  # keys beside a model's section
-_TopLevel = make_dataclass("_TopLevel", [], bases=tuple(kind for kind in reversed(OWN.values()) if kind), frozen=True)
-_Models = make_dataclass("_Models", [(name, config.Config) for name, config in CONFIGS.items()], frozen=True)
+if TYPE_CHECKING:  # which models there are, and so which sections, is known once their folders are listed
+    class _TopLevel: ...
+
+    class _Models:
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    _TopLevel = make_dataclass(
+        "_TopLevel", [], bases=tuple(kind for kind in reversed(OWN.values()) if kind), frozen=True)
+    _Models = make_dataclass("_Models", [(name, config.Config) for name, config in CONFIGS.items()], frozen=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Budgets:
     pretrain: Pretrain
     train: Train
@@ -148,7 +156,8 @@ def resolve(raw: dict, path: str | Path = "params.yaml", root: str | Path = ".")
     filled = fill(raw, profile(profiles, model, name, path), f"profiles.{model}.{name}")
     for each in CONFIGS:
         found = name if name in profiles[each] else "paper"  # not every model has a profile `released`
-        keys = {each, *(f.name for f in dataclasses.fields(OWN[each]))} if OWN[each] else {each}
+        kind = OWN[each]
+        keys = {each, *(f.name for f in dataclasses.fields(kind))} if kind else {each}
         own = {key: value for key, value in profile(profiles, each, found, path).items() if key in keys}
         filled |= fill({key: raw.get(key) for key in own}, own, f"profiles.{each}.{found}")
     params = build(Params, _shared(filled), "")

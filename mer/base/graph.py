@@ -97,8 +97,8 @@ def _imports(text: str, package: str) -> tuple[list[str], list[str]]:
 
 def by_name(text: ast.JoinedStr) -> str | None:
     """`mer.models.${model}.task` of such an f-string in the code, `mer.models.*.task` where all models are meant."""
-    words = "".join(part.value if isinstance(part, ast.Constant) else
-                    "${model}" if ast.unparse(part.value).split(".")[-1] == "model" else "*" for part in text.values)
+    words = "".join(("${model}" if ast.unparse(part.value).split(".")[-1] == "model" else "*")
+                    if isinstance(part, ast.FormattedValue) else ast.literal_eval(part) for part in text.values)
     return words if re.fullmatch(r"mer\.models\.(\*|\$\{model\})\.\w+", words) else None
 
 

@@ -9,6 +9,7 @@ import operator
 import re
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def sections(path: str | Path = "params.yaml", **kinds: type) -> types.SimpleNam
     return types.SimpleNamespace(**{key: build(kind, filled[key], f"{key}.") for key, kind in kinds.items()})
 
 
-def profile(profiles: dict, model: str, name: str, path: str | Path = "params.yaml") -> dict:
+def profile(profiles: typing.Any, model: object, name: object, path: str | Path = "params.yaml") -> dict:
     """The values of `profiles.<model>.<name>`; with `like: paper` its sections hold only what differs from the paper's.
 
     It names each key of the paper's profile, {} for a section without a difference: DVC looks for them by name.
@@ -170,7 +171,7 @@ def build(kind: type, values: object, where: str):
         raise MerError(f"params.yaml: {where[:-1]}: {error}") from None
 
 
-def problems(section: object, name: str) -> list[str]:
+def problems(section: typing.Any, name: str) -> list[str]:
     """The fields of a section (a dataclass) outside of their knobs: a line each, with what is expected."""
     found, hints = [], typing.get_type_hints(type(section))
     for f in dataclasses.fields(section):
@@ -185,7 +186,7 @@ def problems(section: object, name: str) -> list[str]:
 KEEPS = {"low": operator.ge, "high": operator.le, "above": operator.gt, "below": operator.lt}  # value, limit
 
 
-def _value(value: object, hint: object, limits: dict, key: str):
+def _value(value: typing.Any, hint: typing.Any, limits: Mapping, key: str):
     near = nearest(value, limits["choices"]) if limits.get("choices") and isinstance(value, str) else ""
     refuse = MerError(f"params.yaml: {key} = {value!r}; expected {_expected(hint, limits)}{near}")
     if isinstance(hint, types.UnionType):
@@ -224,7 +225,7 @@ def check_value(kind: type, name: str, text: str, key: str):
     return _value(yaml.load(text, _loader("command line")), typing.get_type_hints(kind)[name], f.metadata, key)
 
 
-def _expected(hint: object, limits: dict) -> str:
+def _expected(hint: typing.Any, limits: Mapping) -> str:
     optional = ""
     if isinstance(hint, types.UnionType):
         optional = " or null"

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import joblib
@@ -44,22 +44,26 @@ def scratch_dir(stage: str, *inputs: object, model: str = "") -> Path:
         lock = _lock(folder)
         if lock is None:
             print(f"{stage}: waiting for another run that makes the same", file=sys.stderr)
-            lock = _lock(folder, wait=True)
+            lock = _lock_of(folder)
+            lock.acquire()
         _locks[folder] = lock
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _lock(folder: Path, wait: bool = False) -> FileLock | None:
-    """The lock on a scratch folder, None if another process has it.
-
-    It is an empty file that stays: to remove it would let two processes hold two files of one name.
-    """
+def _lock_of(folder: Path) -> FileLock:
+    """The lock on a scratch folder, not taken: an empty file that stays. To remove it would let two processes hold two
+    files of one name."""
     locks = folder.parent.parent / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / f"{folder.parent.name}-{folder.name}")
+    return FileLock(locks / f"{folder.parent.name}-{folder.name}")
+
+
+def _lock(folder: Path) -> FileLock | None:
+    """The lock on a scratch folder, None if another process has it."""
+    lock = _lock_of(folder)
     try:
-        lock.acquire(blocking=wait)
+        lock.acquire(blocking=False)
     except Timeout:
         return None
     return lock
@@ -83,7 +87,7 @@ def cores() -> int:
     return joblib.cpu_count()
 
 
-def work(fn: Callable, items: list[tuple[str, object]], *, desc: str, unit: str = "clip", workers: int = 0,
+def work(fn: Callable, items: Sequence[tuple[str, object]], *, desc: str, unit: str = "clip", workers: int = 0,
          backend: str = "loky", scratch: Path | None = None) -> list:
     """Apply `fn` to every item and return the results in order; see `run_items` for the arguments.
 
@@ -112,7 +116,7 @@ class _Keep:
         store.write_shard(self.scratch / f"{name}.h5", {name: self.fn(item)})
 
 
-def run_items(fn: Callable, items: list[tuple[str, object]], *, desc: str, unit: str, workers: int = 0,
+def run_items(fn: Callable, items: Sequence[tuple[str, object]], *, desc: str, unit: str, workers: int = 0,
               backend: str = "loky", initial: int = 0) -> list:
     """Run `fn(item)` for each (name, item) and return the results in order.
 

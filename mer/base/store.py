@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -47,7 +48,7 @@ def write_json(path: str | Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path) -> object:
+def read_json(path: str | Path) -> Any:
     """Read JSON.
 
     Raises:

@@ -20,6 +20,7 @@ import difflib
 import functools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mer.base.errors import MerError
 from mer.datasets import releases
@@ -91,7 +92,7 @@ def class_index(clip: Clip, labels: LabelSet) -> int | None:
 
 def known_labels() -> dict[str, Labels]:
     """Label sets of every known release, by dataset."""
-    return {dataset: released(dataset) for dataset in releases.known()}
+    return {dataset: labels for dataset in releases.known() if (labels := released(dataset))}
 
 
 @functools.cache
@@ -117,7 +118,7 @@ def own_labels(dataset: str, raw_root: Path, raw_labels: set[str]) -> Labels:
     return Labels((), {"all": LabelSet(dataset, "all", names, {name: name for name in names}, "every label there is")})
 
 
-def parse_labels(dataset: str, body: object, path: Path) -> Labels:
+def parse_labels(dataset: str, body: Any, path: Path) -> Labels:
     """Check and build the label sets of one dataset from YAML. Raises MerError naming file, dataset, set and key."""
     _keys(body, {"labels", "sets"}, {"sets"}, f"{path}: {dataset}")
     sets = body["sets"]
@@ -128,7 +129,7 @@ def parse_labels(dataset: str, body: object, path: Path) -> Labels:
     return Labels(vocabulary, parsed)
 
 
-def _parse_set(dataset: str, name: str, body: object, vocabulary: tuple[str, ...], path: Path) -> LabelSet:
+def _parse_set(dataset: str, name: str, body: Any, vocabulary: tuple[str, ...], path: Path) -> LabelSet:
     where = f"{path}: {dataset}: set '{name}'"
     _keys(body, {"classes", "source", "note", "expected", "exclude"}, {"classes"}, where)
     classes = body["classes"]
@@ -152,7 +153,7 @@ def _parse_set(dataset: str, name: str, body: object, vocabulary: tuple[str, ...
     return LabelSet(dataset, name, names, mapping, body.get("source", ""), body.get("note", ""), expected, exclude)
 
 
-def _parse_expected(body: object, names: tuple[str, ...], where: str) -> Expected:
+def _parse_expected(body: Any, names: tuple[str, ...], where: str) -> Expected:
     _keys(body, {"counts", "total", "subjects", "firm"}, set(), where)
     counts = body.get("counts")
     if counts is not None and (not isinstance(counts, list) or len(counts) != len(names)):

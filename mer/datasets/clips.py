@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from mer.base.errors import MerError
 
@@ -65,7 +66,7 @@ def read_clips(path: str | Path) -> list[Clip]:
     rows = read_csv(path, required=COLUMNS)
     clips, seen = [], set()
     for line, row in rows:
-        values = {name: row[name] for name in COLUMNS}
+        values: dict[str, Any] = {name: row[name] for name in COLUMNS}
         for name in ("first", "last", "onset", "offset"):
             values[name] = whole_number(row[name], path, line, name)
         values["apex"] = whole_number(row["apex"], path, line, "apex") if row["apex"] else None

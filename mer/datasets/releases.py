@@ -17,6 +17,7 @@ import inspect
 import types
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mer.base.errors import MerError
 from mer.base.knobs import knob
@@ -71,7 +72,11 @@ def _index() -> type:
           for name, choices in variants.items())], frozen=True)
 
 
-Index = _index()  # the section of params.yaml; its comments say what each key means
+if TYPE_CHECKING:
+    class Index:  # which variants there are, the readers say
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    Index = _index()  # the section of params.yaml; its comments say what each key means
 
 
 def check_name(name: str, raw: str | Path = "data/raw") -> None:

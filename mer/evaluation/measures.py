@@ -35,9 +35,12 @@ HEAT = (
 )
 
 
+COMPUTED = {measure.key: measure.compute for measure in SCORES if measure.compute}  # of confusion counts
+
+
 def scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Every score of (..., n, n) confusion counts, by key."""
-    return {measure.key: measure.compute(counts) for measure in SCORES}
+    return {key: compute(counts) for key, compute in COMPUTED.items()}
 
 
 def of_models() -> tuple[Measure, ...]:

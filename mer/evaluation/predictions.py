@@ -167,8 +167,8 @@ def concat(tables: Iterable[Predictions], *, source: str = "predictions") -> Pre
         raise MerError(f"{source}: no prediction table; run `dvc repro` to train the folds")
     if len({t.classes for t in tables}) > 1:
         raise MerError(f"{source}: tables with {sorted({t.classes for t in tables})} classes; expected one number")
-    whole = Predictions(*(np.concatenate([getattr(t, name) for t in tables]) for name in (*KEYS, "p")),
-                        {name: np.concatenate([t.aux[name] for t in tables]) for name in AUX})
+    whole = Predictions(**{name: np.concatenate([getattr(t, name) for t in tables]) for name in (*KEYS, "p")},
+                        aux={name: np.concatenate([t.aux[name] for t in tables]) for name in AUX})
     _check(whole, source)
     return whole
 
@@ -189,7 +189,8 @@ def _check(t: Predictions, source: str) -> None:
         low = measures.columns()[name].least
         refuse(np.isinf(values) | (values < low), name, lambda row, values=values: values[row],
                f"empty or a number >= {low:g}")
-    seen, truth = set(), {}
+    seen = set()
+    truth: dict[tuple[str, str], np.int64] = {}
     for row, key in enumerate(zip(t.selection, t.seed, t.subject, t.clip_id, strict=True)):
         if key in seen:
             raise MerError(f"{source}: row {row + 1}: clip {key[3]} of {key[2]} is predicted twice for seed {key[1]} "

@@ -168,7 +168,7 @@ def protocol(name: str) -> str:
             "kfold": "subject-independent k-fold", "official": "the release's own folds"}.get(name, name)
 
 
-def _ticket(words: Sequence[object], name: str) -> str:
+def _ticket(words: Sequence[object], name: object) -> str:
     return hashlib.sha256("\0".join(map(str, (*words, name))).encode()).hexdigest()
 
 

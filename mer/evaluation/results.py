@@ -44,11 +44,11 @@ def score(labels, predicted, classes: int, subjects=None, *, bootstrap: int = 20
 def _scores(by_subject: np.ndarray, bootstrap: int, seed: int) -> dict[str, float]:
     """Each score of (S, n, n) counts, pooled, and its interval, where there is one."""
     out, total = {}, by_subject.sum(axis=0)
-    for measure in measures.SCORES:
-        out[measure.key] = float(measure.compute(total))
-        interval = significance.bootstrap(by_subject, measure.compute, bootstrap, seed)
+    for key, compute in measures.COMPUTED.items():
+        out[key] = float(compute(total))
+        interval = significance.bootstrap(by_subject, compute, bootstrap, seed)
         if interval:
-            out[f"{measure.key}_low"], out[f"{measure.key}_high"] = interval
+            out[f"{key}_low"], out[f"{key}_high"] = interval
     return out
 
 

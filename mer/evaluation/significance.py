@@ -159,9 +159,10 @@ def rank_sum(x: float, others: list[float], copies: int = 1) -> tuple[float, flo
 def _align(a: Predictions, b: Predictions) -> Pairs:
     sides = []
     for t in (a, b):
-        side: dict[tuple[str, str], list] = {}
-        for i, key in enumerate(zip(t.subject, t.clip_id, strict=True)):
-            side.setdefault((*map(str, key), int(t.label[i])), []).append(bool(t.predicted[i] == t.label[i]))
+        side: dict[tuple[str, str, int], list] = {}
+        for i, (subject, clip) in enumerate(zip(t.subject, t.clip_id, strict=True)):
+            key = str(subject), str(clip), int(t.label[i])
+            side.setdefault(key, []).append(bool(t.predicted[i] == t.label[i]))
         sides.append(side)
     only = sorted(sides[0].keys() ^ sides[1].keys())
     if only or not sides[0]:

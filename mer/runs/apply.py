@@ -174,7 +174,9 @@ def remarks(run: finished.Run, networks, film: Footage, clip: Clip, marks: dict)
 
 def trained_clip(run: finished.Run, film: Footage) -> Clip | None:
     """The clip of the run's own data that a folder of frames is, if it is one."""
-    for dataset in run.params.datasets if run.data else ():
+    if run.data is None:
+        return None
+    for dataset in run.params.datasets:
         root, table = raw_root(dataset, run.data / "raw"), run.data / "aligned" / dataset / "clips.csv"
         for clip in read_clips(table) if table.is_file() else ():
             if (root / clip.frames_dir).resolve() == film.path.resolve():

@@ -11,6 +11,7 @@ import re
 import subprocess
 from collections import Counter
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from mer import params
 from mer.base.errors import MerError
@@ -49,7 +50,8 @@ def collect() -> Collected:
     Raises:
         MerError: the working folder is not the root of a project under Git and DVC.
     """
-    runs, pending, names, left_out, states = [], [], set(), [], Counter()
+    dated, pending, names, left_out = [], [], set(), []
+    states: Counter[str] = Counter()
     for row in _listed():
         name, state, rev = row["Experiment"] or "", row["State"] or "Success", row["rev"]
         names.add(name)
@@ -64,7 +66,7 @@ def collect() -> Collected:
         try:
             written = source.plain(PARAMS) or ""
             p = resolve(parse_yaml(written, PARAMS))
-            if state in PENDING:
+            if metrics is None:
                 pending.append(flat(p))
                 continue
             freshness.refuse(written, source.plain(LOCK), metrics=metrics)
@@ -72,8 +74,8 @@ def collect() -> Collected:
             left_out.append(f"{label} is left out: {error}")
             continue
         run = run_of(p, json.loads(metrics), label, source)
-        runs.append((float("inf") if workspace else int(git("show", "-s", "--format=%ct", rev)), run))
-    runs = [run for _, run in sorted(runs, key=lambda pair: pair[0])]
+        dated.append((float("inf") if workspace else int(git("show", "-s", "--format=%ct", rev)), run))
+    runs = [run for _, run in sorted(dated, key=lambda pair: pair[0])]
     known = [(run.parameters, run.metrics) for run in runs[:-1]]
     if runs and runs[-1].label == WORKSPACE and (runs[-1].parameters, runs[-1].metrics) in known:
         del runs[-1]  # it is a commit or an experiment, which has a name
@@ -89,7 +91,7 @@ def resolve(raw: dict, changes: dict[str, object] | None = None) -> Params:
     raw = json.loads(json.dumps(raw))  # a deep copy
     for key, value in (changes or {}).items():
         *parents, last = key.split(".")
-        section = raw
+        section: Any = raw
         for parent in parents:
             section = section.get(parent)
             if not isinstance(section, dict):

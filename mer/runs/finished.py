@@ -94,7 +94,7 @@ class Run:
         """The summary of the folds: classes in the order of the outputs, subjects, number of clips and more."""
         if self.data is None:
             return self.source.json(f"data/{SUMMARY}")
-        return store.read_json(self._folds / "summary.json")
+        return store.read_json(self._folds(self.data) / "summary.json")
 
     @functools.cached_property
     def clip_list(self) -> str:
@@ -112,7 +112,7 @@ class Run:
         if self.data is None:
             raise MerError(f"{self.name}: a revision, whose networks are in no folder; `git checkout` (`dvc exp apply` "
                            "an experiment) and `dvc checkout` it, or name a folder")
-        return tuple(map(_network, sorted(self._folds.glob("*/*/predictions.csv"))))
+        return tuple(map(_network, sorted(self._folds(self.data).glob("*/*/predictions.csv"))))
 
     @property
     def title(self) -> str:
@@ -124,11 +124,10 @@ class Run:
     def exported(self) -> bool:
         return self.folder is not None and self.data is None
 
-    @property
-    def _folds(self) -> Path:
-        if not (self.data / SUMMARY).is_file():
-            raise MerError(_nothing(self.folder, self.data))
-        return self.data / "folds"
+    def _folds(self, data: Path) -> Path:
+        if not (data / SUMMARY).is_file():
+            raise MerError(_nothing(self.folder, data))
+        return data / "folds"
 
     @functools.cached_property
     def _raw(self) -> dict:
@@ -164,11 +163,12 @@ def open_run(name: str | Path, stages: tuple[str, ...] = freshness.NETWORKS) -> 
     else:
         source = sources.find(str(name))
     root = source.folder
-    run = Run(source, data=None if root is None else path if inside else root / "data")
-    if root is not None and source.plain(PARAMS) is None:
-        raise MerError(_nothing(root, run.data))
+    data = None if root is None else path if inside else root / "data"
+    run = Run(source, data=data)
+    if data is not None and source.plain(PARAMS) is None:
+        raise MerError(_nothing(root, data))
     freshness.refuse(source.text(PARAMS), source.plain(LOCK), stages=stages)
-    if root is not None and "train" in stages and (run.data / SUMMARY).is_file():
+    if data is not None and "train" in stages and (data / SUMMARY).is_file():
         try:
             p = run.params
         except MerError:  # of another version of the code, perhaps: to be told where they are used
@@ -177,7 +177,7 @@ def open_run(name: str | Path, stages: tuple[str, ...] = freshness.NETWORKS) -> 
     return run
 
 
-def _nothing(folder: Path, data: Path) -> str:
+def _nothing(folder: Path | None, data: Path) -> str:
     return (f"{folder}: no finished run ({(data / SUMMARY).as_posix()} is not there) and no export; run "
             "`dvc repro` in the project, with train.keep_checkpoints: true, or name its folder by --run")
 

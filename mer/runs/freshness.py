@@ -5,6 +5,7 @@ other parameters would fill the wrong cell of a table.
 """
 
 import hashlib
+from typing import Any
 
 from mer.base.errors import MerError
 from mer.base.knobs import parse_yaml
@@ -36,7 +37,7 @@ def refuse(params: str, lock: str | None, *, stages: tuple[str, ...] = NETWORKS,
         if name.split("@")[0] not in stages:
             continue
         for key, then in stage.get("params", {}).get("params.yaml", {}).items():
-            value = now
+            value: Any = now
             for word in key.split("."):
                 value = value.get(word) if isinstance(value, dict) else None
             if value != then:

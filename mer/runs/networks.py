@@ -38,7 +38,7 @@ def choose(run: Run, fold: str = "all", seed: int | None = None) -> tuple[Networ
     if missing and not run.params.train.keep_checkpoints:
         raise MerError(f"{run.folder}: train.keep_checkpoints = false, so that the run kept no network; run `{KEEP}`")
     if missing or not found:
-        where = (missing[0] if missing else run.folder).as_posix()
+        where = (missing[0] if missing else run.folder or Path()).as_posix()
         raise MerError(f"{where}: the network is missing; run `dvc checkout`, or `dvc repro` to make it again")
     return found
 

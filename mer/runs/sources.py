@@ -13,6 +13,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mer.base.errors import MerError
 from mer.base.knobs import nearest
@@ -61,7 +62,7 @@ class Source:
         shown = subprocess.run(["git", "show", f"{self.commit}:./{path}"], capture_output=True, check=False)
         return None if shown.returncode else self._decoded(path, shown.stdout)
 
-    def json(self, path: str) -> object:
+    def json(self, path: str) -> Any:
         """The value of a JSON file.
 
         Raises:

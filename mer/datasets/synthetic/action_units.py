@@ -15,7 +15,7 @@ WRINKLE_STRENGTH = 0.7
 # Lids, mm at intensity 1: upper lid raised, lower lid raised.
 LIDS = {5: (1.0, 0.0), 6: (0.0, 0.4), 7: (-0.3, 0.8)}
 
-Term = tuple[float, float, float, float, float, float]  # centre x, y | sd x, y | displacement x, y
+Term = tuple[float, ...]  # centre x, y | sd x, y | displacement x, y
 
 
 def basis(face: Identity) -> dict[int, list[Term]]:

@@ -6,7 +6,8 @@ from mer.base.errors import MerError
 
 # (action units, probability, one-sided). The overlaps between words (4+7, 1, 4+15 ...) are wanted: they keep the best
 # possible accuracy below 100 %.
-MICRO = {
+Words = dict[str, tuple[tuple[tuple[int, ...], float, bool], ...]]
+MICRO: Words = {
     "happiness": (((12,), 0.40, False), ((6, 12), 0.35, False), ((12,), 0.25, True)),
     "disgust": (((9,), 0.25, False), ((10,), 0.25, False), ((4, 9), 0.20, False), ((4, 7), 0.20, False),
                 ((4, 10), 0.10, False)),
@@ -18,7 +19,7 @@ MICRO = {
 
 # The seven words of Aff-Wild2 and DFEW. Anger and fear are ours (EMFACS prototypes); disgust without 4+7, which is
 # anger's here; neutral moves no action unit, distractors included.
-MACRO = {
+MACRO: Words = {
     "anger": (((4, 7), 0.35, False), ((4, 24), 0.30, False), ((4, 7, 17), 0.20, False), ((4, 7, 24), 0.15, False)),
     "disgust": (((9,), 0.30, False), ((10,), 0.30, False), ((4, 9), 0.25, False), ((4, 10), 0.15, False)),
     "fear": (((1, 2, 4), 0.35, False), ((1, 2, 4, 5), 0.35, False), ((1, 2, 4, 20), 0.30, False)),

@@ -89,7 +89,7 @@ def draw_identity(seed: int, release: str, subject: int) -> Identity:
     chin = max(normal(113, 4.5), mouth_y + 36)
     position = uniform(0, MAX_SKIN)
     ramp = np.arange(len(SKIN_RAMP))
-    skin = tuple(float(np.interp(position, ramp, SKIN_RAMP[:, c])) for c in range(3))
+    red, green, blue = (float(np.interp(position, ramp, SKIN_RAMP[:, c])) for c in range(3))
     # Hair gets darker with the skin, from light brown to nearly black, with its own spread.
     level = float(np.clip(uniform(0.04, 0.22) * (1.15 - 0.2 * position), 0.04, 0.22))
     warmth = uniform(0.62, 0.88)
@@ -101,7 +101,7 @@ def draw_identity(seed: int, release: str, subject: int) -> Identity:
         brow_darkness=normal(0.86, 0.06), nose_length=nose_length, nose_half_width=normal(15.5, 1.5),
         nose_height=normal(16, 2.2), nose_ridge=normal(7.2, 0.9), mouth_y=mouth_y, mouth_half_width=normal(25, 1.8),
         lip_upper=normal(6, 1.2), lip_lower=normal(8, 1.4), hairline=normal(-72, 6),
-        long_hair=bool(r.uniform() < 0.4), skin=skin, skin_position=position,
+        long_hair=bool(r.uniform() < 0.4), skin=(red, green, blue), skin_position=position,
         hair=(level * 1.15, level * (0.5 + 0.5 * warmth), level * warmth * 0.85), iris=iris,
         shirt=SHIRTS[int(r.integers(len(SHIRTS)))], texture_sd=uniform(0.014, 0.03), freckles=int(r.integers(6, 41)),
         beard=uniform(0.06, 0.20) if r.uniform() < 0.35 else 0.0, nasolabial=uniform(0.3, 1.4), blush=uniform(0.3, 1.0),

@@ -58,12 +58,12 @@ def lay(planes: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> None:
         plane += mask * (value - plane)
 
 
-def coloured(rgb: tuple[float, float, float], brightness: np.ndarray) -> np.ndarray:
+def coloured(rgb: tuple[float, ...], brightness: np.ndarray) -> np.ndarray:
     """Planes (3, h, w) of a colour under a brightness (h, w)."""
     return np.array(rgb, np.float32)[:, None, None] * brightness
 
 
-def brow_line(face: Identity, t: np.ndarray) -> np.ndarray:
+def brow_line(face: Identity, t: np.ndarray | np.floating) -> np.ndarray | np.floating:
     """Height (mm) of the brow's middle at t = 0 (inner end, |x| = 13) ... 1 (outer end, |x| = 52)."""
     return face.brow_y + 1.5 - face.brow_arch * (1 - ((t - 0.55) / 0.55) ** 2) + 3.2 * t**3
 

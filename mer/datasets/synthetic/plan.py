@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from mer.base.errors import MerError
 from mer.datasets.synthetic.expressions import MACRO, SETS
@@ -77,7 +77,7 @@ def releases(cfg: Settings) -> tuple[Release, Release]:
     unknown = [word for word in cfg.classes if word not in SETS["micro"]]
     if unknown:
         raise MerError(f"synthetic.classes: {unknown[0]!r}; expected words of {', '.join(SETS['micro'])}")
-    common = {
+    common: dict[str, Any] = {
         "seed": cfg.seed, "width": cfg.width, "height": cfg.height, "jpeg_quality": cfg.jpeg_quality,
         "distractors": cfg.distractors, "head_motion": cfg.head_motion, "noise": cfg.noise, "au_jitter": cfg.au_jitter,
     }  # fmt: skip

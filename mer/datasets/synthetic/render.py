@@ -4,6 +4,8 @@ A frame is one cubic remap of the painted head over a still background. The acti
 the skin (x -> x + d(x)); a remap needs its inverse, found by fixed-point iteration on a grid of half the resolution.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -19,6 +21,7 @@ GAMMA = 1 / 1.25
 WHITE = 235.0  # grey level of linear light 1
 MAX_GRADIENT = 0.7  # of the displacement field: below 1 the skin does not fold over and the inverse exists
 TOLERANCE, MAX_ITERATIONS = 0.02, 15  # px, of the inverse; cv2.remap itself rounds positions to 1/32 cell
+NO_SECOND: Any = None  # map of `remap`: one map holds x and y, which OpenCV takes and its type stubs do not know
 LEAST = 1e-4  # intensities below this are none
 
 
@@ -162,7 +165,7 @@ class Subject:
         """Field (px) at points (h, w, 2) of the neutral layer, bilinear, zero outside of the face."""
         corner = (self.box[1].start + 0.5, self.box[0].start + 0.5)
         at = ((points - np.array(corner, np.float32)) * np.float32(0.5)).astype(np.float32, copy=False)
-        return cv2.remap(field, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return cv2.remap(field, at, NO_SECOND, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
     # -- pictures -----------------------------------------------------------------------------------------------------
 
@@ -187,9 +190,9 @@ class Subject:
             for part, dark, value in active:
                 layer[part][..., :3] *= 1 - np.minimum(dark * np.float32(value), np.float32(0.4))
         source = self.source(self.pose(script, frame), self.field(script, frame))[self._reach]
-        seen = cv2.remap(layer, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT)
+        seen = cv2.remap(layer, source, NO_SECOND, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT)
         clear = 1 - cv2.extractChannel(seen, 3)
-        head = cv2.multiply(self.background[self._reach], cv2.merge((clear, clear, clear)))
+        head: np.ndarray = cv2.multiply(self.background[self._reach], cv2.merge((clear, clear, clear)))
         head += cv2.cvtColor(seen, cv2.COLOR_BGRA2BGR)
         picture = self.background.copy()
         picture[self._reach] = cv2.GaussianBlur(head, (5, 5), 0.55)
@@ -224,7 +227,7 @@ class Subject:
             moved = source + self.sample(field, source)
         there = cv2.transform(moved, self.pose(script, second))
         here = np.stack(np.meshgrid(np.arange(self.width), np.arange(self.height)), -1)
-        opacity = cv2.remap(self.layer[..., 3], source, None, cv2.INTER_LINEAR)
+        opacity = cv2.remap(self.layer[..., 3], source, NO_SECOND, cv2.INTER_LINEAR)
         flow = np.where(opacity[..., None] > 0.5, there - here, 0).transpose(2, 0, 1).astype(np.float16)
         mm = (source - np.array(self.centre, np.float32)) / np.float32(self.scale)
         eye = (np.abs(np.abs(mm[..., 0]) - self.face.eye_x) < self.face.eye_half_width + 2) & (np.abs(mm[..., 1]) < 9)
