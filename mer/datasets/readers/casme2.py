@@ -12,14 +12,16 @@ renamed and re-sent, so what tells them apart is what they hold.
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.places import find_places, is_cropped
 from mer.datasets.rules import Reading, Row, settle
-from mer.datasets.tree import find_tables, frames_root, inside, newest_table, subfolders
+from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import Cell, by_header, frame, read_sheets, text
 
 DATASETS = {"casme2": "micro"}
 VARIANTS = ("auto", "2019", "2014", "updated")
 SIGNS = r"casme2[-_ ]?(coding|label|raw).*"
 FPS = 200.0
+SUBJECT = r"sub\d\d"
 COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")
 TABLES = r"casme[-_ ]?(2|ii)[-_ ]?(coding|label).*\.(xlsx?|csv)"
 RELABELLED = {("sub24", name) for name in ("EP07_01", "EP07_04f", "EP10_03")}  # sadness in 2014, surprise in 2019
@@ -34,19 +36,17 @@ def read(root: Path, *, dataset: str, images: str, variant: str) -> Reading:
     """
     notes: list[str] = []
     table, release, records = _newest(root, variant, notes)
-    frames = frames_root(
-        root, r"sub\d\d", "CASME2-RAW/sub01/EP02_01f/img1.jpg" if images == "raw" else
-        "Cropped/sub01/EP02_01f/reg_img1.jpg", notes, last="selected",
-        accept=lambda folder: ("crop" in inside(root, folder)) == (images == "cropped"))
-    subjects = subfolders(frames)
-    clips_of = {name: subfolders(folder) for name, folder in subjects.items()}
+    frames = find_places(
+        root, SUBJECT, "CASME2-RAW/sub01/EP02_01f/img1.jpg" if images == "raw" else
+        "Cropped/sub01/EP02_01f/reg_img1.jpg", notes, levels=2, last=("selected", "updated"),
+        accept=lambda folder: is_cropped(root, folder, SUBJECT) == (images == "cropped"))
     rows = []
     for record in records:
         subject, name = _subject(record["Subject"]), text(record["Filename"])
         rows.append(Row(
-            f"{subject}_{name}", subject, clips_of.get(subject, {}).get(name.lower()), frame(record["OnsetFrame"]),
+            f"{subject}_{name}", subject, frames.find(subject, name), frame(record["OnsetFrame"]),
             frame(record["ApexFrame"]), frame(record["OffsetFrame"]), text(record["Estimated Emotion"]),
-            text(record["Action Units"]), looked_for=f"{inside(root, frames)}/{subject}/{name}"))
+            text(record["Action Units"]), looked_for=frames.looked_for(subject, name)))
     clips, excluded = settle(rows, root=root, dataset=dataset, release=release, fps=FPS)
     return Reading(release, tuple(clips), tuple(excluded), (table.relative_to(root).as_posix(),), tuple(notes))
 
