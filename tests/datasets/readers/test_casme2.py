@@ -35,7 +35,7 @@ def test_the_table_of_2019(root):
 def test_apex_as_a_slash_and_at_the_ends(root):
     clips = by_id(read("casme2", root))
     assert (clips["sub02_EP02_05"].apex, clips["sub02_EP02_05"].flags) == (None, "no_apex")
-    assert (clips["sub03_EP03_01"].apex, clips["sub03_EP03_01"].flags) == (7, "")
+    assert (clips["sub03_EP03_01"].apex, clips["sub03_EP03_01"].flags) == (None, "apex_at_onset")
     assert (clips["sub03_EP04_01f"].apex, clips["sub03_EP04_01f"].flags) == (9, "")
 
 
@@ -51,7 +51,7 @@ def test_the_older_tables(root, name, release):
     assert ("sub24_EP02_07" in clips) == (release == "updated")
     assert clips["sub24_EP10_03"].label_raw == "sadness"
     assert clips["sub01_EP01_2"].subject == "casme2/sub01"  # text '01' in the table
-    assert sum(clip.apex is None for clip in clips.values()) == 2
+    assert {clip.clip_id for clip in clips.values() if "no_apex" in clip.flags} == {"sub02_EP02_05", "sub03_EP03_01"}
     assert not reading.notes
 
 
@@ -169,7 +169,8 @@ def test_lost_frames_and_folders(root):
     shutil.rmtree(root / "CASME2-RAW/CASME2-RAW/sub03")
     reading = read("casme2", root)
     clip = by_id(reading)["sub01_EP01_2"]
-    assert (clip.first, clip.last, clip.flags) == (10, 14, "clamped;gaps")
+    # of 8..14 the apex, 10, is now the first frame: nothing is left of the rise
+    assert (clip.first, clip.last, clip.apex, clip.flags) == (10, 14, None, "clamped;gaps;apex_at_onset")
     assert [row.clip_id for row in reading.excluded] == ["sub03_EP03_01", "sub03_EP04_01f"]
     assert all("not found" in row.reason for row in reading.excluded)
 
