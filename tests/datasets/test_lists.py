@@ -98,6 +98,6 @@ def test_a_table_that_is_no_list_is_refused(table, words, tmp_path):
 def test_a_name_that_is_no_list_is_refused(casme2, monkeypatch, capsys):
     for words, told in ((("diff", "a.csv", "b.csv"), "no such list"),
                         (("list", "casme2", "3-mgec"), "did you mean 3-megc"),
-                        (("list", "casme", "3"), "did you mean '")):
+                        (("list", "casme_2", "3"), "did you mean '")):
         with pytest.raises(MerError, match=told):
             call(monkeypatch, capsys, *words)
