@@ -39,6 +39,7 @@ NOT_RUN = {
     "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cu126": "the CUDA build, gigabytes",
     "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu": "an index that CI does not reach",
     "python -m stages.code": "writes dvc.yaml; test_graph compares it",
+    "python -m mer.datasets frames films/ data/raw/affwild2/cropped_aligned": "tests/datasets/test_video.py does",
     "mer": "named only; other lines have its commands",
     "pytest": "this is it",
     "pytest tests/models/test_every_model.py tests/test_comments.py tests/tables": "parts of it",
@@ -203,7 +204,7 @@ def test_its_program_knows_all_its_options(command):
             assert importlib.util.find_spec(words[1]) is not None
         else:
             assert (ROOT / words[0]).is_file()
-        sub = [word for word in words[2:3] if word in ("queue", "check", "list", "diff", "table")]
+        sub = [word for word in words[2:3] if word in ("queue", "check", "list", "diff", "table", "frames")]
         usage = help_of(*words[:1 + (words[0] == "-m")], *sub)
         for option in (word for word in words[1:] if word.startswith("-") and word != "-m"):
             assert re.search(rf"(?<![\w-]){option}(?![\w-])", usage), option

@@ -134,6 +134,13 @@ def parser() -> argparse.ArgumentParser:
     diff = commands.add_parser("diff", help="clips in one of two lists only, other classes, other frames")
     diff.add_argument("a", help="a manifest, another table of clips, or a release and a label set: casme2:3-megc")
     diff.add_argument("b")
+    films = commands.add_parser("frames", help="films as folders of numbered images, as the readers want them")
+    films.add_argument("path", type=Path, help="a film, or a folder with films")
+    films.add_argument("out", type=Path, help="folder of the folders, which keep the films' places and names")
+    films.add_argument("--format", choices=["png", "jpg"], default="png", help="png: lossless (default) | jpg")
+    films.add_argument("--quality", type=int, choices=range(1, 101), default=95, metavar="1..100", help="of jpg")
+    films.add_argument("--name", default="{:05d}", help="of a file, with a place for the number (default {:05d})")
+    films.add_argument("--first", type=int, choices=(0, 1), default=1, help="number of a film's first frame")
     for one in (check, clips, diff):
         one.add_argument("--images", choices=["raw", "cropped"])
         one.add_argument("--variant", help="as index.<dataset> in params.yaml")
@@ -145,6 +152,8 @@ def parser() -> argparse.ArgumentParser:
 def run() -> None:
     """Command line; see the module."""
     asked = parser().parse_args()
+    if asked.command == "frames":  # cv2 is slow to import
+        from mer.datasets import video
     if asked.command == "table":
         print(markdown())
     elif asked.command == "list":
@@ -155,6 +164,9 @@ def run() -> None:
             print(lists.text(rows), end="")
         print(f"{len(rows)} clips of {len({row.subject for row in rows})} subjects, list {lists.digest(rows)}",
               file=sys.stderr)
+    elif asked.command == "frames":
+        print("\n".join(video.convert(asked.path, asked.out, form=asked.format, quality=asked.quality, name=asked.name,
+                                      first=asked.first)))
     elif asked.command == "diff":
         a, b = (clips_of(name, asked.root, asked.images, asked.variant) for name in (asked.a, asked.b))
         print(lists.told(a, b, (asked.a, asked.b)))
