@@ -21,6 +21,7 @@ DATA, REPORTS = Path("data"), Path("reports")
 
 
 def run() -> None:
+    """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     p = params.load()
     folds = DATA / "folds"
     summary = store.read_json(folds / "summary.json")

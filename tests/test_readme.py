@@ -8,6 +8,7 @@ import ast
 import contextlib
 import fnmatch
 import importlib.util
+import itertools
 import re
 import shlex
 import shutil
@@ -213,7 +214,7 @@ def test_its_program_knows_all_its_options(command):
         assert words[0] == "install" and set(re.findall(r"\[(.*)]", words[-1])) <= set(extras)
         pins = [f"torch=={version('torch').partition('+')[0]}"] if "torch" in words[1] else []
         assert words[1] in ("-e", "--no-deps", *pins) and all(
-            (ROOT / name).is_file() for option, name in zip(words, words[1:], strict=False) if option == "-r")
+            (ROOT / name).is_file() for option, name in itertools.pairwise(words) if option == "-r")
     else:
         assert shutil.which(program) or program in ("pytest", "mer")
 

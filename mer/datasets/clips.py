@@ -47,7 +47,7 @@ def safe_name(text: str) -> str:
 
 
 def write_clips(path: str | Path, clips: list[Clip]) -> None:
-    """Write clips as CSV in the order given (atomic, '\\n' line ends, an empty cell for a missing apex)."""
+    r"""Write clips as CSV in the order given (atomic, '\n' line ends, an empty cell for a missing apex)."""
     from mer.base.store import write_csv  # here, so that reading clips needs no h5py
 
     write_csv(path, COLUMNS, ([_cell(getattr(clip, name)) for name in COLUMNS] for clip in clips))

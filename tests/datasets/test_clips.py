@@ -19,7 +19,7 @@ def test_rows_survive_writing_and_reading(tmp_path):
     assert (tmp_path / "clips.csv").read_bytes() == before
 
 
-@pytest.mark.parametrize("old,new,words", [
+@pytest.mark.parametrize(("old", "new", "words"), [
     ("200", "fast", ["row 2", "fps", "fast"]),
     (",8,12,", ",8,1x2,", ["row 2", "last", "1x2"]),
     ("clip_id", "id", ["clip_id", "missing"]),
@@ -46,7 +46,7 @@ def test_missing_or_binary_table_and_repeated_ids(tmp_path):
         read_clips(tmp_path / "clips.csv")
 
 
-@pytest.mark.parametrize("name,number", [
+@pytest.mark.parametrize(("name", "number"), [
     ("reg_img46.jpg", 46), ("006_05562.jpg", 5562), ("00001_00012.jpg", 12), ("image17763111.bmp", 17763111),
     ("S03-01-001.jpg", 1), ("cover.jpg", None)])
 def test_the_last_number_of_a_name_counts(name, number):

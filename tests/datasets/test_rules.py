@@ -7,7 +7,7 @@ from mer.datasets.clips import Clip, frame_files
 from mer.datasets.rules import FLAGS, Row, mend, settle
 
 
-@pytest.mark.parametrize("given,ends,longest,expected", [
+@pytest.mark.parametrize(("given", "ends", "longest", "expected"), [
     ((5, 8, 12), None, 100, (5, 8, 12, [])),
     ((5, None, 12), None, 100, (5, None, 12, ["no_apex"])),
     ((5, 0, 12), None, 100, (5, None, 12, ["no_apex"])),
@@ -44,7 +44,7 @@ def settled(tmp_path, **changes):
     return (clips or excluded)[0]
 
 
-@pytest.mark.parametrize("numbers,changes,first,last,apex,flags", [
+@pytest.mark.parametrize(("numbers", "changes", "first", "last", "apex", "flags"), [
     (range(1, 20), {}, 5, 12, 8, ""),
     (range(7, 20), {}, 7, 12, 8, "clamped"),
     (range(1, 11), {}, 5, 10, 8, "clamped"),
@@ -64,7 +64,7 @@ def test_clips_are_clamped_to_the_frames_on_disk(tmp_path, numbers, changes, fir
     assert set(filter(None, clip.flags.split(";"))) <= set(FLAGS)
 
 
-@pytest.mark.parametrize("numbers,changes,reason", [
+@pytest.mark.parametrize(("numbers", "changes", "reason"), [
     ([], {}, "holds no numbered image"),
     (range(50, 60), {}, r"no frame of 5..12 in f \(frames 50..59\)"),
     (range(1, 20), {"offset": 3, "apex": 4}, "onset 5, apex 4, offset 3"),

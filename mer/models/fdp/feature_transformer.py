@@ -44,6 +44,7 @@ class FeatureTransformer(nn.Module):
         self.apply(init)
 
     def forward(self, frames: Tensor) -> Tensor:
+        """Frames (N, in_channels, 64, 64) -> (N, 4096)."""
         return self.project(self.norm(self.blocks(self.stem(frames))).mean((2, 3)))
 
 
@@ -59,6 +60,7 @@ class LocalBlock(nn.Module):
         self.mlp = Mlp(channels, 3)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, channels, H / stride, W / stride)."""
         maps = self.embed(maps)
         maps = maps + drop_path(self.conv(maps), self.drop, self.training)
         return maps + drop_path(self.mlp(self.norm(maps)), self.drop, self.training)
@@ -81,6 +83,7 @@ class GlobalBlock(nn.Module):
         self.mlp = Mlp(self.channels, 2)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, channels, H / stride, W / stride)."""
         maps = self.embed(maps)
         tokens = self.norm_attention(maps).flatten(2).mT
         attended = self.attention(tokens).mT.reshape(maps.shape)

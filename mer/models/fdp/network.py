@@ -117,4 +117,5 @@ class MerHead(nn.Module):
         self.fc2 = nn.Linear(HIDDEN, n_classes)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(B, 8, 64, 64) -> logits (B, n_classes)."""
         return self.fc2(torch.relu(self.fc1(max_pool(maps, self.POOL).flatten(1))))

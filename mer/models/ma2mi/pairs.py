@@ -66,9 +66,8 @@ def encode_clip(autoencoder: SdVae | ConvAe, frames: np.ndarray, *, crop: int, s
     """
     device = autoencoder.scale.device
     upright = centre(torch.from_numpy(frames), crop)
-    moments = []
-    for part in torch.cat([upright, upright.flip(-1)]).split(batch):
-        moments.append(torch.stack(autoencoder.encode(pictures(part.to(device), size))).half().cpu())
+    moments = [torch.stack(autoencoder.encode(pictures(part.to(device), size))).half().cpu()
+               for part in torch.cat([upright, upright.flip(-1)]).split(batch)]
     mean, logvar = torch.cat(moments, dim=1).unflatten(1, (2, len(frames))).numpy()
     return {"mean": mean, "logvar": logvar}
 

@@ -106,10 +106,7 @@ def _estimate(model: MIACNet, batch: PairBatch) -> Tensor:
 @torch.no_grad()
 def _pictures(model: MIACNet, one: PairBatch, autoencoder: SdVae | ConvAe | None) -> dict[str, np.ndarray]:
     latent = torch.cat([one.latents[0], _estimate(model, one)])  # z_t, z_{t+d} and its estimate
-    if autoencoder is None:
-        decoded = (latent / 2 + 0.5).clamp(0, 1)
-    else:
-        decoded = autoencoder.to(latent.device).decode(latent)
+    decoded = (latent / 2 + 0.5).clamp(0, 1) if autoencoder is None else autoencoder.to(latent.device).decode(latent)
     shown = torch.cat([one.frames[0].mean(1), decoded.mean(1)]).half().cpu().numpy()
     return dict(zip(("first", "second", "start", "truth", "estimate"), shown, strict=True))
 

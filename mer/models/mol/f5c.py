@@ -17,6 +17,7 @@ class F5C(nn.Module):
         self.ccc = _make_ccc(cfg)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, 16, 16) -> the same shape."""
         if self.fcc is not None:
             maps = maps + self.fcc(maps)
         if self.ccc is not None:
