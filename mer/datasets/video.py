@@ -95,7 +95,7 @@ def _write(path: Path, image: np.ndarray, options: list[int]) -> None:
     if not coded:
         raise MerError(f"{path}: OpenCV cannot write this frame, {image.shape[1]} x {image.shape[0]} pixels")
     try:
-        path.write_bytes(data)
+        path.write_bytes(data.tobytes())
     except OSError as error:
         raise MerError(f"{path}: {error.strerror}; {data.nbytes / 1e6:.1f} MB a frame are needed") from error
 

@@ -59,7 +59,7 @@ def footage(path: Path) -> Footage:
 def _decode(path: Path, clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
     with opened(path) as video:
         number = 0
-        while video.grab() and (number := number + 1) <= clip.last:
+        while video is not None and video.grab() and (number := number + 1) <= clip.last:
             if number >= clip.first:
                 image = video.retrieve()[1]
                 yield number, image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
