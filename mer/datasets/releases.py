@@ -2,7 +2,8 @@
 
     DATASETS = {"casme_sq": "micro", "casme_sq_macro": "macro"}   names it reads -> micro, or macro: for pretraining
     VARIANTS = ("auto", "2019", "2014")    optional: subsets or tables, the first is the default; `index.<name>`
-    SIGNS = r"casme2[-_ ]?raw.*"           optional: files and folders, in lower case, that tell the release
+    SIGNS = r"casme2[-_ ]?raw.*"           optional: whole lower-case names of files and folders, its own too,
+                                           three levels deep, that tell the release
     def read(root, *, dataset, images, variant) -> Reading   `images` where it has raw and cropped ones, `variant`
                                                              where it has VARIANTS
 
