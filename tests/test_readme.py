@@ -49,6 +49,7 @@ NOT_RUN = {
     "python -m mer.compare HEAD workspace": "named only; other lines have its arguments",
     "python -m mer.predict CLIP": "a placeholder",
     "pytest -m slow": "this is one of them",
+    "pytest -m quick": "this is one of them",
     "dvc repro": "pipeline.finished does",
     "dvc exp run": "named only; test_experiments does with -S, `-S lambda_f=0` as the README has it",
     "dvc exp run -S key=value": "a placeholder",
