@@ -143,8 +143,11 @@ def numbered_frames(folder: str | Path) -> list[tuple[int, Path]]:
     if not Path(folder).is_dir():
         return []
     found: dict[int, str] = {}
-    for entry in os.scandir(folder):
-        name = entry.name
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise MerError(f"{folder} cannot be read: {error.strerror}") from error
+    for name in names:
         if name.startswith(".") or os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES:
             continue
         number = frame_number(name)

@@ -40,6 +40,7 @@ class Excluded:
     clip_id: str
     label: str
     reason: str
+    subject: str = ""  # without the dataset's name; '' where a row names none
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def mend(onset: int | None, apex: int | None, offset: int | None, *, ends: tuple
 def _settle(row: Row, root: Path, dataset: str, release: str, fps: float, limit: int | None,
             listing: dict[Path, list[int]]) -> Clip | Excluded:
     def leave_out(reason: str) -> Excluded:
-        return Excluded(safe_name(row.clip_id), row.label, reason)
+        return Excluded(safe_name(row.clip_id), row.label, reason, safe_name(row.subject))
 
     if row.folder is None:
         return leave_out(f"frame folder not found: {row.looked_for}")
