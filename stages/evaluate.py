@@ -28,9 +28,8 @@ def run() -> None:
     environment.tell("evaluate", [summary])
     found = sorted(folds.glob("*/*/predictions.csv"))
     table = predictions.concat(map(predictions.read, found), source=folds.as_posix())
-    before = None
-    if (folds / "zero_shot.csv").exists():
-        before = predictions.read(folds / "zero_shot.csv")
+    before = predictions.read(folds / "zero_shot.csv") if (folds / "zero_shot.csv").exists() else None
+    if before is not None:
         before = replace(before, selection=np.full(len(before), "zero_shot"))
     names = tuple(summary["class_names"])
     numbers = results.summarise(table, names, p.selection, before, bootstrap=p.evaluate.bootstrap,

@@ -2,7 +2,6 @@
 
 import argparse
 import itertools
-import os
 import re
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from mer.datasets.clips import raw_root
 from mer.datasets.index import differing_sets, survey, table
 from mer.datasets.rules import Reading
 from mer.datasets.table import markdown
-from mer.datasets.tree import CROWD
+from mer.datasets.tree import CROWD, entries, instead
 
 LEVELS = 3
 
@@ -33,7 +32,7 @@ def guess(root: Path) -> str:
     likely = [name for name, sign in signs.items() if any(re.fullmatch(sign, found) for found in names)]
     if not likely:
         raise MerError(f"{root}: no known release is recognised; tell it by --dataset, one of {', '.join(signs)}, or "
-                       "see data/README.md for the plain layout (clips.csv)")
+                       f"see data/README.md for the plain layout (clips.csv){instead(root)}")
     if len(likely) > 1:
         raise MerError(f"{root} looks like {' and '.join(likely)} at once; give each its own folder, or tell it by "
                        "--dataset")
@@ -43,10 +42,10 @@ def guess(root: Path) -> str:
 def _names(root: Path) -> set[str]:
     names, level = set(), [root]
     for _ in range(LEVELS):
-        entries = [list(os.scandir(folder)) for folder in level]
-        names |= {entry.name.lower() for inside in entries for entry in inside}
+        found = [entries(folder) for folder in level]
+        names |= {entry.name.lower() for inside in found for entry in inside}
         # folders with very many entries hold frames
-        level = [Path(entry.path) for inside in entries if len(inside) <= CROWD for entry in inside if entry.is_dir()]
+        level = [Path(entry.path) for inside in found if len(inside) <= CROWD for entry in inside if entry.is_dir()]
     return names
 
 
@@ -58,15 +57,15 @@ def readings(dataset: str, root: Path, images: str | None, variant: str | None) 
     release = releases.of(dataset)
     kinds = [images] if images else ["raw", "cropped"] if release.images else ["raw"]
     variants = [variant] if variant else release.variants or [None]
-    found, first_error, seen = [], None, set()
+    found, first_error, seen = [], None, []
     for which, kind in itertools.product(variants, kinds):
         try:
             reading = releases.read(dataset, root, images=kind, variant=which)
         except MerError as error:
             first_error = first_error or error
             continue
-        if reading.clips and (reading.release, kind) not in seen:
-            seen.add((reading.release, kind))
+        if reading.clips and reading.clips not in seen:  # the same clips where a variant has one kind of images
+            seen.append(reading.clips)
             found.append(({"images": kind, "variant": which}, reading))
         elif not reading.clips:
             first_error = first_error or MerError(_no_clip(root, reading))
@@ -83,6 +82,7 @@ def _no_clip(root: Path, reading: Reading) -> str:
 def advice(dataset: str, root: Path, options: dict, summary: dict, also: list[str]) -> list[str]:
     """What to do and to set so that the pipeline reads the release as it was read here."""
     sets = [name for name, entry in summary["sets"].items() if sum(n > 0 for n in entry["counts"].values()) > 1]
+    sets.sort(key=lambda name: summary["sets"][name]["expected"] is None)  # first those counted for this version
     release = releases.of(dataset)
     lines = [f"also readable: {', '.join(also)}"] if also else []
     wrong = differing_sets(summary)

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from mer.datasets.clips import Clip, numbered_frames, safe_name
 
-LONGEST = 10.0  # seconds; no micro-expression lasts half of one, so a longer row has a typing error
+LONGEST = 10.0  # seconds; no micro-expression lasts a tenth of it, so a longer row has a typing error
+BRIEF = 0.5  # seconds; what a micro-expression lasts at most, and a macro-expression at least
 
 FLAGS = {
     "no_apex": "the annotation has no apex ('/', empty, or 0)",
+    "apex_at_onset": "the apex is the onset or the first frame on disk: nothing moved before it; it is dropped",
     "apex_outside": "the annotated apex lies outside onset..offset; it is dropped, the clip stays",
     "apex_moved": "the apex frame is not on disk; the nearest frame that is was taken",
     "offset_guessed": "the offset is missing, 0, before onset and apex, or implausibly late; see rules.settle",
@@ -38,6 +40,7 @@ class Excluded:
     clip_id: str
     label: str
     reason: str
+    subject: str = ""  # without the dataset's name; '' where a row names none
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,18 @@ def settle(rows: list[Row], *, root: Path, dataset: str, release: str, fps: floa
     0. A `whole` row has no table behind it: onset and offset are the outermost frames of its folder.
     1. Apex missing or 0: `no_apex`.
     2. Offset unusable (missing, 0, before the onset although the apex is not, or more than `longest` seconds after the
-       onset): `offset_guessed`, the last frame of the clip's own folder, else the rise mirrored, apex + (apex - onset).
+       onset): `offset_guessed`, the last frame of the clip's own folder, else the rise mirrored, apex + (apex - onset),
+       or, where the apex is the onset and nothing rises, BRIEF seconds after it.
     3. Onset unusable (missing, or after an apex and an offset that are in order): `onset_guessed`, the first frame of
-       the clip's own folder, else the fall mirrored, apex - (offset - apex).
-    4. Offset still missing or before the onset: the row is left out.
-    5. Apex outside onset..offset: `apex_outside`, no apex.
+       the clip's own folder, else the fall mirrored, apex - (offset - apex), or BRIEF seconds before an apex that is
+       the offset.
+    4. Offset still missing or before the onset, or a guess that leaves one frame: the row is left out.
+    5. Apex outside onset..offset: `apex_outside`, no apex. Apex equal to the onset, of more than one frame:
+       `apex_at_onset`, no apex.
     6. first..last are the outermost frames of onset..offset on disk (`clamped`, `gaps`). A missing or empty folder, or
        none of the frames, leaves the row out; a folder of the clip's own is then taken whole (`renumbered`).
-    7. Apex not on disk: the nearest frame that is, `apex_moved`.
+    7. Apex not on disk: the nearest frame that is, `apex_moved`; no apex where that is the first one on disk
+       (`apex_at_onset`). One frame in all: `single_frame`.
     """
     clips, excluded = [], []
     listing: dict[Path, list[int]] = {}
@@ -95,10 +102,11 @@ def settle(rows: list[Row], *, root: Path, dataset: str, release: str, fps: floa
 
 
 def mend(onset: int | None, apex: int | None, offset: int | None, *, ends: tuple[int, int] | None = None,
-         longest: int | None = None) -> tuple[int | None, int | None, int | None, list[str]]:
+         longest: int | None = None, brief: int | None = None,
+         ) -> tuple[int | None, int | None, int | None, list[str]]:
     """Rules 1 to 5: (onset, apex, offset, flags), onset or offset None when no rule helped.
 
-    `ends`: first and last frame of the clip's own folder; `longest`: frames.
+    `ends`: first and last frame of the clip's own folder; `longest`, `brief`: frames.
     """
     flags = []
     if not apex:
@@ -107,23 +115,24 @@ def mend(onset: int | None, apex: int | None, offset: int | None, *, ends: tuple
     falling = bool(offset) and apex is not None and apex <= offset
     if not offset or (onset is not None and offset < onset and not falling) or (
             longest is not None and onset is not None and offset - onset > longest):
-        offset = ends[1] if ends else 2 * apex - onset if rising else None
+        offset = ends[1] if ends else onset + (2 * (apex - onset) or brief or 0) if rising else None
         flags.append("offset_guessed")
     elif falling and (onset is None or offset < onset):
-        onset = ends[0] if ends else max(2 * apex - offset, 0)
+        onset = ends[0] if ends else max(offset - (2 * (offset - apex) or brief or 0), 0)
         flags.append("onset_guessed")
-    if onset is None or offset is None or offset < onset:
+    guessed = flags[-1:] in (["offset_guessed"], ["onset_guessed"])
+    if onset is None or offset is None or offset < onset + guessed:
         return onset, apex, None, flags
-    if apex is not None and not onset <= apex <= offset:
+    if apex is not None and (apex == onset < offset or not onset <= apex <= offset):
+        flags.append("apex_at_onset" if apex == onset else "apex_outside")
         apex = None
-        flags.append("apex_outside")
     return onset, apex, offset, flags
 
 
 def _settle(row: Row, root: Path, dataset: str, release: str, fps: float, limit: int | None,
             listing: dict[Path, list[int]]) -> Clip | Excluded:
     def leave_out(reason: str) -> Excluded:
-        return Excluded(safe_name(row.clip_id), row.label, reason)
+        return Excluded(safe_name(row.clip_id), row.label, reason, safe_name(row.subject))
 
     if row.folder is None:
         return leave_out(f"frame folder not found: {row.looked_for}")
@@ -137,7 +146,8 @@ def _settle(row: Row, root: Path, dataset: str, release: str, fps: float, limit:
     if row.whole:
         onset, apex, offset, flags = numbers[0], None, numbers[-1], ["no_apex"]
     else:
-        onset, apex, offset, flags = mend(row.onset, row.apex, row.offset, ends=ends, longest=limit)
+        onset, apex, offset, flags = mend(row.onset, row.apex, row.offset, ends=ends, longest=limit,
+                                          brief=max(round(BRIEF * fps), 1))
     if offset is None:
         return leave_out(f"onset {row.onset}, apex {row.apex}, offset {row.offset} are in no usable order")
     inside = numbers[bisect_left(numbers, onset):bisect_right(numbers, offset)]
@@ -150,8 +160,14 @@ def _settle(row: Row, root: Path, dataset: str, release: str, fps: float, limit:
         flags.append("clamped")
     if len(inside) < last - first + 1:
         flags.append("gaps")
+    if first == last and {"offset_guessed", "onset_guessed"} & set(flags):
+        return leave_out(f"only frame {first} of {onset}..{offset}, of which one end is guessed, is in {where}")
     if apex is not None and apex not in inside:
         apex = min(inside, key=lambda number, wanted=apex: abs(number - wanted))
         flags.append("apex_moved")
+    if first == last and "single_frame" not in row.flags:
+        flags.append("single_frame")
+    if apex == first < last:  # the frames before it are lost
+        apex, flags = None, [flag for flag in flags if flag != "apex_moved"] + ["apex_at_onset"]
     return Clip(safe_name(row.clip_id), dataset, release, f"{dataset}/{safe_name(row.subject)}", where, first, last,
                 onset, apex, offset, fps, row.label, row.aus, ";".join([*row.flags, *flags]))

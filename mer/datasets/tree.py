@@ -4,19 +4,35 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from mer.base.errors import MerError
-from mer.datasets.clips import IMAGE_SUFFIXES
 
 DEPTH = 6  # levels below the raw root that are searched
 CROWD = 300  # folders; more in one place are clips
 VIDEOS = {".avi", ".mp4", ".mov", ".mkv"}
+ARCHIVES = {".zip", ".rar", ".7z", ".tar", ".gz", ".tgz"}
+SYSTEM = ("lost+found", "$recycle.bin", "system volume information", "__macosx")  # of disks, no part of a release
+
+
+def entries(folder: Path) -> list[os.DirEntry]:
+    """What is in a folder, without what operating systems put there. Raises MerError when it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            return [entry for entry in found if not entry.name.lower().startswith(SYSTEM)]
+    except OSError as error:
+        unreadable(error)
+
+
+def unreadable(error: OSError) -> NoReturn:
+    """Raise MerError naming the folder."""
+    raise MerError(f"{error.filename} cannot be read: {error.strerror}; allow it, or move it elsewhere") from error
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
-    """Lower-case name -> path of the folders in a folder, sorted; hidden ones and macOS's __MACOSX passed over."""
-    found = sorted((entry.name, Path(entry.path)) for entry in os.scandir(folder)
-                   if entry.is_dir() and not entry.name.startswith((".", "__MACOSX")))
+    """Lower-case name -> path of the folders in a folder, sorted; hidden ones passed over."""
+    found = sorted((entry.name, Path(entry.path)) for entry in entries(folder)
+                   if not entry.name.startswith(".") and entry.is_dir())
     return {name.lower(): path for name, path in found}
 
 
@@ -47,40 +63,23 @@ def inside(root: Path, folder: Path) -> str:
     return folder.relative_to(root).as_posix().lower()
 
 
-def frames_root(root: Path, child: str, layout: str, notes: list[str], *,
-                accept: Callable[[Path], bool] = lambda folder: True, last: str = "") -> Path:
-    """The one folder that holds the frame folders, see `holders`; folders whose path contains `last` come last.
-
-    When there are several, the others are named in `notes`. Raises MerError when there is none, saying `layout`, and
-    that videos must be turned into frames when there are only videos.
-    """
-    found = [folder for folder in holders(root, child, accept) if _holds_frames(folder, child)]
-    if last:
-        found.sort(key=lambda folder: last in inside(root, folder))
-    if not found:
-        videos = next(video_files(root), None)
-        hint = f"; it holds videos ({videos.name}): extract their frames into this layout" if videos else ""
-        refused = [inside(root, folder) or "." for folder in holders(root, child) if _holds_frames(folder, child)]
-        if refused:
-            hint = f"; {', '.join(refused[:3])} looks alike but is not what index.images or the variant asks for"
-        raise MerError(f"{root}: no frames found in the layout {layout}{hint}")
-    if len(found) > 1:
-        others = ", ".join(inside(root, folder) or "." for folder in found[1:])
-        notes.append(f"frames were read from {inside(root, found[0]) or '.'}, not from {others}")
-    return found[0]
-
-
-def _holds_frames(folder: Path, child: str) -> bool:
-    """Whether a folder that matches `child` holds folders or images, and not only videos."""
-    matching = (path for name, path in subfolders(folder).items() if re.fullmatch(child, name, re.IGNORECASE))
-    return any(entry.is_dir() or Path(entry.name).suffix.lower() in IMAGE_SUFFIXES
-               for path in matching for entry in os.scandir(path))
-
-
 def video_files(root: Path) -> Iterator[Path]:
     """Every video below a folder, in no particular order."""
-    for folder, _, names in os.walk(root):
+    for folder, _, names in os.walk(root, onerror=unreadable):
         yield from (Path(folder) / name for name in names if Path(name).suffix.lower() in VIDEOS)
+
+
+def instead(root: Path, layout: str = "as frames") -> str:
+    """'; ...' on what lies below a folder in place of what was looked for: packed archives, videos; '' on nothing."""
+    first: dict[str, str] = {}
+    for _, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            first.setdefault(Path(name).suffix.lower() if not name.startswith(".") else "", name)
+    packed = [first[suffix] for suffix in sorted(ARCHIVES & first.keys())]
+    videos = [first[suffix] for suffix in sorted(VIDEOS & first.keys())]
+    return (f"; it holds packed archives ({packed[0]}): unpack them" if packed else "") + (
+        f"; it holds videos ({videos[0]}): extract their frames {layout}" if videos else "")
 
 
 def find_tables(root: Path, name: str) -> list[Path]:
@@ -94,7 +93,7 @@ def find_tables(root: Path, name: str) -> list[Path]:
     for _ in range(4):
         below = []
         for folder in level:
-            found += [Path(entry.path) for entry in os.scandir(folder)
+            found += [Path(entry.path) for entry in entries(folder)
                       if pattern.fullmatch(entry.name) and entry.is_file()]
             children = list(subfolders(folder).values())
             below += children if len(children) <= CROWD else []
@@ -108,7 +107,10 @@ def newest_table(tables: list[Path], root: Path, what: str, notes: list[str]) ->
     Raises MerError when there is none, saying `what` is expected.
     """
     if not tables:
-        raise MerError(f"{root}: annotation table not found; expected {what} here or up to three levels below")
+        others = [path.name for path in find_tables(root, r"[^.~].*\.(xlsx?|csv)")]
+        named = f"; if it is {others[0]}, give it that name" if others else ""
+        raise MerError(f"{root}: annotation table not found; expected {what} here or up to three levels below"
+                       f"{named}{instead(root)}")
     if len(tables) > 1:
         notes.append(f"{tables[-1].name} was read, not {', '.join(path.name for path in tables[:-1])}")
     return tables[-1]

@@ -12,7 +12,9 @@ from mer.datasets.rules import FLAGS, Row, mend, settle
     ((5, None, 12), None, 100, (5, None, 12, ["no_apex"])),
     ((5, 0, 12), None, 100, (5, None, 12, ["no_apex"])),
     ((0, 0, 12), None, 100, (0, None, 12, ["no_apex"])),
-    ((5, 5, 12), None, 100, (5, 5, 12, [])),  # apex = onset stays
+    ((5, 5, 12), None, 100, (5, None, 12, ["apex_at_onset"])),
+    ((5, 5, 3460), (1, 39), 100, (5, None, 39, ["offset_guessed", "apex_at_onset"])),
+    ((5, 5, 5), None, 100, (5, 5, 5, [])),  # one frame, as annotated
     ((5, 12, 12), None, 100, (5, 12, 12, [])),  # apex = offset stays
     ((5, 15, 12), None, 100, (5, None, 12, ["apex_outside"])),
     ((5, 3, 12), None, 100, (5, None, 12, ["apex_outside"])),
@@ -29,6 +31,25 @@ from mer.datasets.rules import FLAGS, Row, mend, settle
 ])
 def test_order_of_frames_is_mended_by_rule(given, ends, longest, expected):
     assert mend(*given, ends=ends, longest=longest) == expected
+
+
+@pytest.mark.parametrize(("given", "ends", "brief", "expected"), [
+    ((20, 20, 900), None, 15, (20, None, 35, ["offset_guessed", "apex_at_onset"])),
+    ((20, 20, 900), None, None, (20, 20, None, ["offset_guessed"])),
+    ((20, 20, 0), None, 15, (20, None, 35, ["offset_guessed", "apex_at_onset"])),
+    ((20, 20, 900), (1, 20), 15, (20, 20, None, ["offset_guessed"])),
+    ((900, 20, 20), None, 15, (5, 20, 20, ["onset_guessed"])),
+    ((900, 20, 20), None, None, (20, 20, None, ["onset_guessed"])),
+    ((None, 3, 3), None, 15, (0, 3, 3, ["onset_guessed"])),
+])
+def test_a_mended_end_never_makes_a_clip_of_one_frame(given, ends, brief, expected):
+    assert mend(*given, ends=ends, longest=300, brief=brief) == expected
+
+
+def test_a_row_of_which_one_frame_and_one_guessed_end_are_left_is_left_out(tmp_path):
+    write_frames(tmp_path / "f", [5, 50])
+    reason = settled(tmp_path, apex=6, offset=0).reason
+    assert reason == "only frame 5 of 5..7, of which one end is guessed, is in f"
 
 
 @pytest.mark.parametrize("given", [
@@ -49,7 +70,12 @@ def settled(tmp_path, **changes):
     (range(7, 20), {}, 7, 12, 8, "clamped"),
     (range(1, 11), {}, 5, 10, 8, "clamped"),
     ([5, 6, 7, 9, 10, 11, 12], {}, 5, 12, 7, "gaps;apex_moved"),
-    ([9, 10], {}, 9, 10, 9, "clamped;apex_moved"),
+    ([6, 7, 9, 10], {}, 6, 10, 7, "clamped;gaps;apex_moved"),
+    ([9, 10], {}, 9, 10, None, "clamped;apex_at_onset"),
+    ([8, 9, 10], {}, 8, 10, None, "clamped;apex_at_onset"),
+    ([12], {}, 12, 12, 12, "clamped;apex_moved;single_frame"),
+    (range(1, 40), {"apex": 5, "offset": 400}, 5, 10, None, "offset_guessed;apex_at_onset"),
+    (range(1, 40), {"onset": 20, "apex": 12}, 7, 12, 12, "onset_guessed"),
     (range(1, 20), {"onset": None, "offset": None, "whole": True}, 1, 19, None, "no_apex"),
     (range(1, 20), {"onset": 405, "apex": 410, "offset": 420, "own_folder": True}, 1, 19, None, "renumbered"),
     (range(1, 20), {"flags": ("train",)}, 5, 12, 8, "train"),

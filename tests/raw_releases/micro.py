@@ -21,12 +21,14 @@ CASME2_HEADER = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "Offset
 
 
 def casme2_book(root, name="CASME2-coding-20190701.xlsx", rows=CASME2):
-    """The table of 2019 (integer subjects), or, by its name, of 2014 (subjects as text, a row more, more '/')."""
+    """The table of 2019 (integer subjects), or, by its name, of 2014 (subjects as text, more '/') or the updated one
+    (a row more)."""
     old = "2019" not in name
     if old:
         rows = [(f"{subject:02d}", file, onset, "/" if file == "EP03_01" else apex, offset, aus,
                  "sadness" if file == "EP10_03" else emotion)
                 for subject, file, onset, apex, offset, aus, emotion in rows]
+    if "updated" in name:
         rows.append(("24", "EP02_07", 3, 5, 9, "4", "disgust"))
     if "Ver_2" in name:  # another layout: no blank columns
         sheet = [[cell for cell in CASME2_HEADER if cell], *([*row[:2], *row[2:]] for row in rows)]

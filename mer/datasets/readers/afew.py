@@ -10,8 +10,9 @@ The test part has no labels and is not read. No persons are named: `subject` is 
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.places import merged
 from mer.datasets.rules import Reading, Row, settle
-from mer.datasets.tree import holders, inside, subfolders, video_files
+from mer.datasets.tree import holders, inside, instead, subfolders, video_files
 
 DATASETS = {"afew": "macro"}
 SIGNS = r"(train|val)_afew|alignedfaces_lbptop_points.*"
@@ -24,41 +25,40 @@ def read(root: Path, *, dataset: str) -> Reading:
     """Read both labelled parts. Raises MerError when neither is found, or no aligned faces are."""
     parts = {SPLITS[name]: path for holder in holders(root, "|".join(SPLITS))
              for name, path in subfolders(holder).items() if name in SPLITS}
+    notes: list[str] = []
     rows, aligned = [], 0
     for split, folder in sorted(parts.items()):
-        faces = _faces(folder)
+        faces = _faces(folder, notes)
         aligned += len(faces)
-        for clip, emotion in sorted(_labels(folder).items()):
-            rows.append(Row(f"{split}-{clip}", f"{split}-{emotion}", faces.get(clip), None, None, None, emotion,
+        for clip, emotion in sorted(_labels(folder, faces).items()):
+            rows.append(Row(f"{split}-{clip}", f"{split}-{emotion}", faces.get((clip,)), None, None, None, emotion,
                             whole=True, flags=(split, "subject_unknown", "fps_nominal"),
                             looked_for=f"{inside(root, folder)}/AlignedFaces_LBPTOP_Points/Faces/{clip}"))
     if not rows:
-        raise MerError(f"{root}: no clips found in the layout Train_AFEW/Angry/013736360.avi")
+        raise MerError(f"{root}: no clips found in the layout Train_AFEW/Angry/013736360.avi{instead(root)}")
     if not aligned:
         raise MerError(f"{root}: only videos found; unpack AlignedFaces_LBPTOP_Points.zip inside Train_AFEW and its "
                        "like inside Val_AFEW, or extract frames into the layout "
                        "Train_AFEW/AlignedFaces_LBPTOP_Points/Faces/013736360/*.jpg")
     clips, excluded = settle(rows, root=root, dataset=dataset, release="train+val", fps=FPS)
-    return Reading("train+val", tuple(clips), tuple(excluded))
+    return Reading("train+val", tuple(clips), tuple(excluded), (), tuple(notes))
 
 
-def _labels(part: Path) -> dict[str, str]:
+def _labels(part: Path, faces: dict[tuple[str, ...], Path]) -> dict[str, str]:
     """Clip -> emotion, from the videos, and from aligned faces that have an emotion level."""
     labels = {path.stem.lower(): path.parent.name.lower() for path in video_files(part)
               if path.parent.name.lower() in EMOTIONS}
-    for clip, path in _faces(part).items():
+    for (clip,), path in faces.items():
         if path.parent.name.lower() in EMOTIONS:
             labels[clip] = path.parent.name.lower()
     return labels
 
 
-def _faces(part: Path) -> dict[str, Path]:
-    """Clip -> folder of its aligned faces, below .../Faces/ or .../<Emotion>/."""
-    found: dict[str, Path] = {}
-    for name, archive in subfolders(part).items():
-        if name.startswith("alignedfaces"):
-            for holder in holders(archive, "|".join(("faces", *EMOTIONS))):
-                for inner, folder in subfolders(holder).items():
-                    if inner in ("faces", *EMOTIONS):
-                        found.update(subfolders(folder))
-    return found
+def _faces(part: Path, notes: list[str]) -> dict[tuple[str, ...], Path]:
+    """(Clip,) -> folder of its aligned faces, below .../Faces/ or .../<Emotion>/."""
+    levels = ("faces", *EMOTIONS)
+    return merged(part, (((clip,), path)
+                         for name, archive in subfolders(part).items() if name.startswith("alignedfaces")
+                         for holder in holders(archive, "|".join(levels))
+                         for level, folder in subfolders(holder).items() if level in levels
+                         for clip, path in subfolders(folder).items()), notes)

@@ -1,6 +1,7 @@
 """Aff-Wild2, expression track of the ABAW competitions: one label a frame, cut into clips of one label.
 
     cropped_aligned/<video>/00001.jpg, cropped_aligned_new_50_vids/<video>/00001.jpg      112x112, 1-based frame number
+    cropped_aligned/batch1/cropped_aligned/<video>, batch2/cropped_aligned_new_50_vids/<video>
     .../EXPR_*/{Train,Training}_Set/<video>.txt, Validation_Set/<video>.txt
 
 Line 1 of a txt names the classes (7 in ABAW 1-2, 8 with `Other` later), line k+1 is the label of frame k, -1 means
@@ -11,17 +12,22 @@ _right, as its crop folder does: two persons of one video.
 # pieces of at most PIECE frames.
 """
 
+import re
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.clips import text_lines
+from mer.datasets.places import merged
 from mer.datasets.rules import Excluded, Reading, Row, settle
-from mer.datasets.tree import holders, inside, subfolders
+from mer.datasets.tree import holders, inside, instead, subfolders
 
 DATASETS = {"affwild2": "macro"}
 VARIANTS = ("auto", "8", "7")
 SIGNS = r"expr_(set|classification_challenge|recognition_challenge)|cropped_aligned.*"
 FPS = 30.0
+SHOWN = 5  # names in a note
 PIECE = 64  # frames, about two seconds
 SPLITS = {"train_set": "train", "training_set": "train", "validation_set": "validation"}
 
@@ -33,17 +39,21 @@ def read(root: Path, *, dataset: str, variant: str) -> Reading:
     """
     notes: list[str] = []
     edition, files = _edition(root, variant, notes)
-    crops = _crops(root)
+    crops = _crops(root, notes)
     rows, excluded, unlabelled = [], [], 0
     for path, split in files:
         names, labels = _labels(path)
-        if path.stem.lower() not in crops:
+        crop = crops.get((path.stem.lower(),))
+        if crop is None:
             excluded.append(Excluded(path.stem, "", f"no crops of this video, {len(labels)} labelled frames"))
             continue
         unlabelled += labels.count(-1)
         for start, stop, label in pieces(labels):
-            rows.append(Row(f"{path.stem}_{start:05d}", path.stem, crops[path.stem.lower()], start, None, stop,
+            rows.append(Row(f"{path.stem}_{start:05d}", path.stem, crop, start, None, stop,
                             names[label], flags=(split, "fps_nominal")))
+    if excluded:
+        notes.append(f"{len(excluded)} of the annotation's {len(files)} videos have no crops: "
+                     + ", ".join(row.clip_id for row in excluded[:SHOWN]) + (" ..." if len(excluded) > SHOWN else ""))
     if unlabelled:
         notes.append(f"{unlabelled} frames are labelled -1 (ignore) and belong to no clip")
     clips, without = settle(rows, root=root, dataset=dataset, release=edition, fps=FPS, longest=None)
@@ -69,41 +79,50 @@ def _edition(root: Path, variant: str, notes: list[str]) -> tuple[str, list[tupl
     found: dict[str, tuple[Path, list[tuple[Path, str]]]] = {}
     for holder in holders(root, "|".join(SPLITS), lambda folder: "expr" in inside(root, folder), "cropped.*|batch.*"):
         files = [(path, SPLITS[name]) for name, folder in subfolders(holder).items() if name in SPLITS
-                 for path in sorted(folder.glob("*.txt"))]
+                 for path in sorted(folder.glob("[!.]*.txt"))]
         if files:
             # of several editions with as many classes the last by name is the newest
             found[str(len(_labels(files[0][0])[0]))] = (holder, files)
     wanted = max(found, default="8") if variant == "auto" else variant
     if wanted not in found:
         raise MerError(f"{root}: no annotation of {wanted} classes found in the layout "
-                       f".../EXPR_Recognition_Challenge/Train_Set/<video>.txt; found: {', '.join(found) or 'none'}")
+                       f".../EXPR_Recognition_Challenge/Train_Set/<video>.txt; found: {', '.join(found) or 'none'}"
+                       + instead(root))
     for number, (holder, _) in found.items():
         if number != wanted:
             notes.append(f"the annotation of {number} classes in {inside(root, holder)} was not read")
     return wanted, found[wanted][1]
 
 
-def _crops(root: Path) -> dict[str, Path]:
-    """Video name, lower case -> folder of its aligned crops, over all cropped_aligned... archives, also doubled."""
-    crops: dict[str, Path] = {}
-    for holder in holders(root, r"cropped_aligned.*", skip="cropped|batch.*"):
-        for archive in _archives(holder):
-            for folder in _archives(archive) or [archive]:
-                crops.update(subfolders(folder))
+def _crops(root: Path, notes: list[str]) -> dict[tuple[str, ...], Path]:
+    """(Video name, lower case) -> folder of its aligned crops, over all cropped_aligned... archives.
+
+    They may be unpacked doubled, and in or above folders batch1, batch2.
+    """
+    found = (pair for holder in holders(root, r"cropped_aligned.*", skip="cropped")
+             for name, archive in subfolders(holder).items() if name.startswith("cropped_aligned")
+             for pair in _videos(archive))
+    crops = merged(root, found, notes)
     if not crops:
         raise MerError(f"{root}: no frames found in the layout cropped_aligned/<video>/00001.jpg; videos (.mp4, .avi) "
-                       "are not read, the release offers their aligned crops")
+                       f"are not read, the release offers their aligned crops{instead(root)}")
     return crops
 
 
-def _archives(folder: Path) -> list[Path]:
-    return [path for name, path in subfolders(folder).items() if name.startswith("cropped_aligned")]
+def _videos(archive: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
+    for name, folder in subfolders(archive).items():
+        if re.fullmatch(r"cropped_aligned.*|batch\d*", name):
+            yield from _videos(folder)
+        else:
+            yield (name,), folder
 
 
 def _labels(path: Path) -> tuple[list[str], list[int]]:
     """(class names, one label a frame). Raises MerError naming file and line for anything else."""
-    lines = path.read_text(encoding="utf-8").split("\n")
-    names = [name.strip() for name in lines[0].split(",")]
+    lines = text_lines(path)
+    names = [name.strip() for name in lines[0].split(",")] if lines else []
+    if str(len(names)) not in VARIANTS:
+        raise MerError(f"{path}: line 1 names {len(names)} classes, expected the names of 7 or 8")
     labels = []
     for number, line in enumerate(lines[1:], 2):
         if not line.strip():

@@ -4,68 +4,80 @@
     CASME2-RAW/ or CASME2_RAW_selected/   sub01/EP02_01f/img46.jpg          (images: raw)
     Cropped/                              sub01/EP02_01f/reg_img46.jpg      (images: cropped)
 
-Archives may be unpacked doubled. Numbers in file names are the table's frame numbers, without padding.
+Archives may be unpacked doubled. Numbers in file names are the table's frame numbers, without padding. The tables of
+2019 and 2014 have 255 rows each, a third, `updated`, which few people have, that of 2014 and sub24/EP02_07. Files are
+renamed and re-sent, so what tells them apart is what they hold.
 """
 
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.places import find_places, is_cropped
 from mer.datasets.rules import Reading, Row, settle
-from mer.datasets.tree import find_tables, frames_root, inside, newest_table, subfolders
-from mer.datasets.workbook import by_header, frame, read_sheets, text
+from mer.datasets.tree import find_tables, newest_table
+from mer.datasets.workbook import Cell, by_header, frame, read_sheets, text
 
 DATASETS = {"casme2": "micro"}
-VARIANTS = ("auto", "2019", "2014")
-SIGNS = r"casme2[-_ ]?(coding|label|raw).*"
+VARIANTS = ("auto", "2019", "2014", "updated")
+SIGNS = r"casme[-_ ]?(2|ii)[-_ ]?(coding|label|raw).*"
 FPS = 200.0
+SUBJECT = r"sub\d\d"
 COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")
-TABLES = r"casme2[-_ ]?(coding|label).*\.(xlsx?|csv)"
-ONLY_2014 = ("sub24", "EP02_07")  # the row that the 2019 table dropped
+TABLES = r"casme[-_ ]?(2|ii)[-_ ]?(coding|label).*\.(xlsx?|csv)"
+RELABELLED = {("sub24", name) for name in ("EP07_01", "EP07_04f", "EP10_03")}  # sadness in 2014, surprise in 2019
+ADDED = ("sub24", "EP02_07")  # disgust, in the updated table alone
+AGES = ("updated", "2014", "2019")  # the last one found is read
 
 
 def read(root: Path, *, dataset: str, images: str, variant: str) -> Reading:
-    """Read CASME II; `variant` 'auto' takes the newest table, '2019' or '2014' that one.
+    """Read CASME II; `variant` 'auto' takes the newest table, '2019', '2014' or 'updated' that one.
 
     Raises MerError when table or frames are not found, or the table lacks a column.
     """
     notes: list[str] = []
-    tables = find_tables(root, TABLES)
-    years = {table: year for table in tables if (year := _year(table))}
-    if variant != "auto":
-        tables = [table for table in tables if years.get(table) == variant]
-    # by year, because of the older tables one is called label_Ver_2, which sorts last
-    tables.sort(key=lambda table: years.get(table, ""))
-    table = newest_table(tables, root, f"CASME2-coding-20190701.xlsx (index.casme2 = {variant})", notes)
-    sheet = next(iter(read_sheets(table).values()))
-    records = by_header(sheet, COLUMNS, table)
-    has_2014_row = ONLY_2014 in {(_subject(record["Subject"]), record["Filename"]) for record in records}
-    release = years.get(table) or ("2014" if has_2014_row else "2019")
-    if has_2014_row != (release == "2014"):
-        notes.append(f"row sub24/EP02_07, which only the 2014 table has, is {'present' if has_2014_row else 'missing'} "
-                     f"in {table.name}, read as the table of {release}")
-    frames = frames_root(
-        root, r"sub\d\d", "CASME2-RAW/sub01/EP02_01f/img1.jpg" if images == "raw" else
-        "Cropped/sub01/EP02_01f/reg_img1.jpg", notes, last="selected",
-        accept=lambda folder: ("crop" in inside(root, folder)) == (images == "cropped"))
-    subjects = subfolders(frames)
-    clips_of = {name: subfolders(folder) for name, folder in subjects.items()}
+    table, release, records = _newest(root, variant, notes)
+    frames = find_places(
+        root, SUBJECT, "CASME2-RAW/sub01/EP02_01f/img1.jpg" if images == "raw" else
+        "Cropped/sub01/EP02_01f/reg_img1.jpg", notes, levels=2, last=("selected", "updated"),
+        accept=lambda folder: is_cropped(root, folder, SUBJECT) == (images == "cropped"))
     rows = []
     for record in records:
         subject, name = _subject(record["Subject"]), text(record["Filename"])
         rows.append(Row(
-            f"{subject}_{name}", subject, clips_of.get(subject, {}).get(name.lower()), frame(record["OnsetFrame"]),
+            f"{subject}_{name}", subject, frames.find(subject, name), frame(record["OnsetFrame"]),
             frame(record["ApexFrame"]), frame(record["OffsetFrame"]), text(record["Estimated Emotion"]),
-            text(record["Action Units"]), looked_for=f"{inside(root, frames)}/{subject}/{name}"))
+            text(record["Action Units"]), looked_for=frames.looked_for(subject, name)))
     clips, excluded = settle(rows, root=root, dataset=dataset, release=release, fps=FPS)
     return Reading(release, tuple(clips), tuple(excluded), (table.relative_to(root).as_posix(),), tuple(notes))
 
 
-def _year(table: Path) -> str | None:
-    """The version that a table's name tells, None for a name without one ('CASME2-coding.xlsx')."""
-    name = table.name.lower()
-    if "2019" in name:
+def _newest(root: Path, variant: str, notes: list[str]) -> tuple[Path, str, list[dict[str, Cell]]]:
+    """(table, version, its rows) of the newest table, or of the newest of the version `variant`."""
+    found, unread = [], []
+    for table in find_tables(root, TABLES):
+        try:
+            records = by_header(next(iter(read_sheets(table).values())), COLUMNS, table)
+            found.append((AGES.index(version := _version(records, table)), table, version, records))
+        except MerError as error:
+            unread.append(error)
+    wanted = [entry for entry in found if variant in ("auto", entry[2])]
+    if not wanted and unread:
+        raise unread[0]
+    notes += [str(error) for error in unread]
+    wanted.sort(key=lambda entry: entry[0])
+    newest_table([table for _, table, *_ in wanted], root,
+                         f"CASME2-coding-20190701.xlsx (index.casme2 = {variant})", notes)
+    return wanted[-1][1:]
+
+
+def _version(records: list[dict[str, Cell]], table: Path) -> str:
+    """The version that a table's rows tell, or, when the rows that differ are not there, its name."""
+    emotions = {(_subject(record["Subject"]), text(record["Filename"])): text(record["Estimated Emotion"]).lower()
+                for record in records}
+    told = {emotions[key] for key in RELABELLED if key in emotions}
+    if told == {"surprise"} or (told != {"sadness"} and "2014" not in table.name and ADDED not in emotions):
         return "2019"
-    return "2014" if any(word in name for word in ("2014", "ver_2", "updated")) else None
+    return "updated" if ADDED in emotions else "2014"
 
 
 def _subject(cell: object) -> str:

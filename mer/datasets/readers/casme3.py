@@ -2,7 +2,7 @@
 
     annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx (v1: .xls), CAS(ME)3_part_C_ME.xlsx
     Part_A_ME_clip/frame/spNo.1_a_355/355.jpg                   one folder an expression, preferred
-    part_A/data/part_A_split/part_A/spNO.1/a/color/355.jpg      whole videos
+    part_A/data/part_A_split/part_A/spNO.1/a/color/355.jpg      whole videos, for the expressions without such a folder
     part_C/01/a/color/355.jpg
 
 (subject, filename) is no key, several expressions lie in one video: the key is (subject, filename, onset). Folders and
@@ -10,18 +10,20 @@ tables differ in case (spNo, spNO); frames are missing on disk, mostly the first
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.places import Places, below, find_places, merged, undoubled
 from mer.datasets.rules import Reading, Row, settle
-from mer.datasets.tree import find_tables, frames_root, holders, inside, newest_table, subfolders
+from mer.datasets.tree import find_tables, holders, inside, newest_table, subfolders
 from mer.datasets.workbook import Cell, by_header, frame, read_sheets, text
 
 DATASETS = {"casme3": "micro"}
 VARIANTS = ("auto", "a_v2", "a_v1", "c")
 SIGNS = r"cas\(me\)\^?3.*|part_a_me_clip"
 FPS = 30.0
+SUBJECT, CLIP = r"spno\.\d+", r"spno\.\d+_[a-z]+_\d+"
 COLUMNS = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "emotion")
 COLUMNS_C = ("sub", "count", "onset", "offset", "au", "emotion")
 
@@ -42,37 +44,43 @@ def read(root: Path, *, dataset: str, variant: str) -> Reading:
 
 def _part_a(root: Path, variant: str, notes: list[str]) -> tuple[Path, str, list[Row]]:
     version = variant.removeprefix("a_") if variant != "auto" else "v[12]"
+    tables = find_tables(root, rf"cas\(me\)\^?3_part_a_me_label_jpgindex_{version}.*\.(xlsx?|csv)")
+    # of one version the shortest name is the release's own: _v2_refined.xlsx is somebody's
+    tables.sort(key=lambda table: ("_v2" in table.name.lower(), -len(table.name)))
     table = newest_table(
-        find_tables(root, rf"cas\(me\)\^?3_part_a_me_label_jpgindex_{version}\.(xlsx?|csv)"), root,
-        f"cas(me)3_part_A_ME_label_JpgIndex_{'v2' if variant == 'auto' else version}.xlsx", notes)
+        tables, root, f"cas(me)3_part_A_ME_label_JpgIndex_{'v2' if variant == 'auto' else version}.xlsx", notes)
     records = by_header(next(iter(read_sheets(table).values())), COLUMNS, table)
     find = _frames_of_part_a(root, notes)
     rows = []
     for record in records:
         subject, name = _subject(record["Subject"], table), text(record["Filename"]).lower()
         key = f"{subject}_{name}_{record['Onset']}"
-        folder, own = find(subject, name, key)
+        folder, own, looked_for = find(subject, name, key)
         rows.append(Row(key, subject, folder, frame(record["Onset"]), frame(record["Apex"]), frame(record["Offset"]),
-                        text(record["emotion"]), text(record["AU"]), own_folder=own, looked_for=key))
+                        text(record["emotion"]), text(record["AU"]), own_folder=own, looked_for=looked_for))
     return table, "a_v2" if "_v2" in table.name.lower() else "a_v1", rows
 
 
-def _frames_of_part_a(root: Path, notes: list[str]):
-    """A function (subject, filename, key) -> (folder or None, whether it holds that expression alone)."""
-    clips = holders(root, r"spno\.\d+_[a-z]+_\d+", accept=lambda folder: _is_micro_color(inside(root, folder)))
-    if clips:
-        folders = subfolders(clips[0])
-        return lambda subject, name, key: (folders.get(key.lower()), True)
-    videos = frames_root(
-        root, r"spno\.\d+", "Part_A_ME_clip/frame/spNo.1_a_355/355.jpg or part_A/spNO.1/a/color/355.jpg", notes,
-        accept=lambda folder: any("color" in subfolders(video) for video in _grandchildren(folder)))
-    subjects = subfolders(videos)
+def _frames_of_part_a(root: Path, notes: list[str]) -> Callable[[str, str, str], tuple[Path | None, bool, str]]:
+    """A function (subject, filename, key) -> (folder or None, whether it holds that expression alone, its path)."""
+    own = tuple(holders(root, CLIP, accept=lambda folder: _is_micro_color(inside(root, folder))))
+    clips = Places(root, own, merged(root, (pair for place in own for pair in below(place, 1)), notes))
+    if own and not holders(root, SUBJECT, accept=_in_color):
+        return lambda subject, name, key: (clips.find(key), True, clips.looked_for(key))
+    videos = find_places(
+        root, SUBJECT, "Part_A_ME_clip/frame/spNo.1_a_355/355.jpg or part_A/spNO.1/a/color/355.jpg", notes, levels=3,
+        accept=_in_color)
 
-    def find(subject: str, name: str, key: str) -> tuple[Path | None, bool]:
-        video = subfolders(subjects[subject.lower()]).get(name) if subject.lower() in subjects else None
-        return (subfolders(video).get("color") if video else None), False
+    def find(subject: str, name: str, key: str) -> tuple[Path | None, bool, str]:
+        clip = clips.find(key)
+        video = (subject, name, "color")
+        return (clip, True, "") if clip else (videos.find(*video), False, videos.looked_for(*video))
 
     return find
+
+
+def _in_color(folder: Path) -> bool:
+    return any("color" in subfolders(undoubled(video)) for video in _grandchildren(folder))
 
 
 def _is_micro_color(path: str) -> bool:
@@ -82,7 +90,7 @@ def _is_micro_color(path: str) -> bool:
 
 def _grandchildren(folder: Path) -> Iterator[Path]:
     for subject in subfolders(folder).values():
-        yield from subfolders(subject).values()
+        yield from subfolders(undoubled(subject)).values()
 
 
 def _subject(cell: Cell, table: Path) -> str:
@@ -96,20 +104,20 @@ def _part_c(root: Path, notes: list[str]) -> tuple[Path, str, list[Row]]:
     tables = find_tables(root, r"cas\(me\)\^?3_part_c_me\.(xlsx?|csv)")
     table = newest_table(tables, root, "CAS(ME)3_part_C_ME.xlsx", notes)
     records = by_header(next(iter(read_sheets(table).values())), COLUMNS_C, table)
-    frames = frames_root(
-        root, r"\d\d?", "part_C/01/a/color/355.jpg", notes,
-        accept=lambda folder: any("color" in subfolders(video) for video in _grandchildren(folder)))
-    subjects = {int(name): folder for name, folder in subfolders(frames).items() if name.isdigit()}
+    frames = find_places(root, r"\d\d?", "part_C/01/a/color/355.jpg", notes, levels=3, accept=_in_color)
+    folders: dict[int, Path] = {}
+    for (subject, _, kind), folder in sorted(frames.folders.items()):
+        if subject.isdigit() and kind == "color":
+            folders.setdefault(int(subject), folder)
     rows = []
     for record in records:
         number = frame(record["sub"])
         if number is None:
             raise MerError(f"{table}: column sub holds '{record['sub']}', expected a number")
-        folder = next(iter(subfolders(subjects[number]).values()), None) if number in subjects else None
         # one of the part's AU cells separates with a full-width comma
         aus = text(record["au"]).replace("\N{FULLWIDTH COMMA}", ",")
         rows.append(Row(
-            f"c{number:02d}_{record['onset']}", f"c{number:02d}", subfolders(folder).get("color") if folder else None,
+            f"c{number:02d}_{record['onset']}", f"c{number:02d}", folders.get(number),
             frame(record["onset"]), None, frame(record["offset"]), text(record["emotion"]), aus,
-            looked_for=f"{inside(root, frames)}/{number:02d}/a/color"))
+            looked_for=frames.looked_for(f"{number:02d}", "a", "color")))
     return table, "c", rows

@@ -14,12 +14,15 @@ from collections import Counter
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.places import find_places, is_cropped
 from mer.datasets.rules import LONGEST, Reading, Row, settle
-from mer.datasets.tree import find_tables, frames_root, inside, newest_table, subfolders
+from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import Cell, frame, read_sheets, text
 
 DATASETS = {"casme_sq": "micro", "casme_sq_macro": "macro"}
-SIGNS = r"cas\(me\)\^?2.*|rawpic"
+SIGNS = r"cas\(me\)\^?2.*|rawpic|(casme2)?[-_ ]?code_?final.*"
+TABLES = r"(cas\(me\)\^?2|casme[-_ ]?2|cas_?me_?sq)?[-_ ]?code_?final.*\.xlsx?"
+SUBJECT = r"s\d\d"
 FPS = 30.0
 TYPES = {"casme_sq": "micro-expression", "casme_sq_macro": "macro-expression"}
 
@@ -27,17 +30,17 @@ TYPES = {"casme_sq": "micro-expression", "casme_sq_macro": "macro-expression"}
 def read(root: Path, *, dataset: str, images: str) -> Reading:
     """Read the expressions of one type. Raises MerError for missing sheets and names that the naming sheets lack."""
     notes: list[str] = []
-    tables = find_tables(root, r"cas\(me\)\^?2 ?code_final.*\.xlsx?")
-    table = newest_table(tables, root, "CAS(ME)^2code_final.xlsx", notes)
+    table = newest_table(find_tables(root, TABLES), root, "CAS(ME)^2code_final.xlsx", notes)
     sheets = list(read_sheets(table).values())
     if len(sheets) < 3:
         raise MerError(f"{table} has {len(sheets)} sheets, expected 3: expressions, naming rule1, naming rule2")
     folder_of = {cells[2]: text(cells[1]).lower() for cells in _rows(sheets[1], 3)}
     code_of = {text(cells[1]).lower(): text(cells[0]).zfill(4) for cells in _rows(sheets[2], 2)}
-    frames = frames_root(
-        root, r"s\d\d", "rawpic/s15/15_0101disgustingteeth/img001.jpg", notes,
-        accept=lambda folder: ("crop" in inside(root, folder)) == (images == "cropped"))
-    videos = {subject: _by_code(folder) for subject, folder in subfolders(frames).items()}
+    frames = find_places(
+        root, SUBJECT, "rawpic/s15/15_0101disgustingteeth/img001.jpg", notes, levels=2,
+        accept=lambda folder: is_cropped(root, folder, SUBJECT) == (images == "cropped"))
+    videos = {(subject, match[1]): path for (subject, name), path in frames.folders.items()
+              if (match := re.match(r"\d+_(\d{4})", name))}  # 15_0101disgustingteeth
     wanted = [cells for cells in _rows(sheets[0], 8) if text(cells[7]).lower() == TYPES[dataset]]
     repeated = Counter((cells[0], text(cells[1])) for cells in wanted)
     rows = []
@@ -49,9 +52,9 @@ def read(root: Path, *, dataset: str, images: str) -> Reading:
                            f"the subject in the third column of sheet 2, video '{video}' in the second of sheet 3")
         subject, code = folder_of[cells[0]], code_of[video]
         clip_id = f"{subject}_{name}" + (f"_{cells[2]}" if repeated[cells[0], name] > 1 else "")
-        rows.append(Row(clip_id, subject, videos.get(subject, {}).get(code), frame(cells[2]), frame(cells[3]),
+        rows.append(Row(clip_id, subject, videos.get((subject, code)), frame(cells[2]), frame(cells[3]),
                         frame(cells[4]), text(cells[6]), text(cells[5]),
-                        looked_for=f"{inside(root, frames)}/{subject}/..._{code}..."))
+                        looked_for=frames.looked_for(subject, f"..._{code}...")))
     clips, excluded = settle(rows, root=root, dataset=dataset, release="final", fps=FPS,
                              longest=LONGEST if dataset == "casme_sq" else None)
     return Reading("final", tuple(clips), tuple(excluded), (table.relative_to(root).as_posix(),), tuple(notes))
@@ -60,12 +63,3 @@ def read(root: Path, *, dataset: str, images: str) -> Reading:
 def _rows(sheet: list[list[Cell]], width: int) -> list[list[Cell]]:
     """Rows with a first cell, filled up to `width`."""
     return [[*row, *[None] * width] for row in sheet if row and row[0] is not None]
-
-
-def _by_code(subject: Path) -> dict[str, Path]:
-    """Video code -> folder, from names such as 15_0101disgustingteeth."""
-    found = {}
-    for name, path in subfolders(subject).items():
-        if match := re.match(r"\d+_(\d{4})", name):
-            found[match[1]] = path
-    return found

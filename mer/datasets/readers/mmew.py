@@ -16,8 +16,9 @@ from pathlib import Path
 
 from mer.base.errors import MerError
 from mer.datasets.clips import IMAGE_SUFFIXES, frame_number
+from mer.datasets.places import find_places
 from mer.datasets.rules import Reading, Row, settle
-from mer.datasets.tree import find_tables, frames_root, holders, inside, newest_table, subfolders
+from mer.datasets.tree import find_tables, holders, inside, newest_table, subfolders, unreadable
 from mer.datasets.workbook import by_header, frame, read_sheets, text
 
 DATASETS = {"mmew": "micro", "mmew_macro": "macro"}
@@ -35,7 +36,7 @@ def read(root: Path, *, dataset: str) -> Reading:
         return _read_macro(root, dataset)
     table = newest_table(find_tables(root, r"mmew_micro_exp.*\.(xlsx?|csv)"), root, "MMEW_Micro_Exp.xlsx", notes)
     records = by_header(next(iter(read_sheets(table).values())), COLUMNS, table)
-    frames_root(root, CLIP, LAYOUT, [])  # says what is missing when there is no clip at all
+    find_places(root, CLIP, LAYOUT, [], levels=0)  # says what is missing when there is no clip at all
     folders: dict[str, Path] = {}
     for holder in holders(root, CLIP, accept=lambda folder: "macro" not in inside(root, folder)):
         for name, path in subfolders(holder).items():
@@ -56,7 +57,7 @@ def read(root: Path, *, dataset: str) -> Reading:
 def _read_macro(root: Path, dataset: str) -> Reading:
     """Every image below a folder named ..macro.. is a clip of one frame; its folder is its label."""
     rows = []
-    for folder, children, names in os.walk(root):
+    for folder, children, names in os.walk(root, onerror=unreadable):
         children.sort()
         path = Path(folder)
         if "macro" not in inside(root, path):

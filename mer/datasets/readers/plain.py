@@ -58,7 +58,8 @@ def _clip(dataset: str, table: Path, line: int, row: dict[str, str]) -> Clip:
 
 
 def _with_frames(root: Path, clip: Clip) -> Clip | Excluded:
-    """The clip, flagged when frames between onset and offset are not on disk, or the reason to leave it out."""
+    """The clip, without an apex that is its onset, flagged for this and for frames that are not on disk, or the reason
+    to leave it out."""
     reason = ""
     if clip.offset < clip.onset:
         reason = f"negative length: onset {clip.onset} after offset {clip.offset}"
@@ -76,6 +77,8 @@ def _with_frames(root: Path, clip: Clip) -> Clip | Excluded:
         if number is not None and number not in numbers:
             found = f"{clip.frames_dir} has frames {min(numbers)}..{max(numbers)}"
             return Excluded(clip.clip_id, clip.label_raw, f"{name} {number} is no frame on disk: {found}")
+    if clip.apex == clip.onset < clip.offset:
+        clip = replace(clip, apex=None, flags="apex_at_onset")
     if sum(clip.onset <= number <= clip.offset for number in numbers) < clip.offset - clip.onset + 1:
         return replace(clip, flags=";".join(filter(None, [clip.flags, "gaps"])))
     return clip

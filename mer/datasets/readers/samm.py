@@ -7,15 +7,17 @@
 
 from pathlib import Path
 
+from mer.datasets.places import find_places, is_cropped
 from mer.datasets.rules import Reading, Row, settle
-from mer.datasets.tree import find_tables, frames_root, inside, newest_table, subfolders
+from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import by_header, frame, read_sheets, text
 
 DATASETS = {"samm": "micro"}
-SIGNS = r"samm.*micro_facs.*|samm_crop"
+SIGNS = r"samm.*micro_facs.*|samm_crop|samm\.xlsx?"
 FPS = 200.0
 COLUMNS = ("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame", "Action Units", "Estimated Emotion")
-TABLES = r"samm.*micro_facs.*\.(xlsx?|csv)"
+TABLES = r"samm(.*micro_facs.*)?\.(xlsx?|csv)"
+SUBJECT = r"\d{3}"
 
 
 def read(root: Path, *, dataset: str, images: str) -> Reading:
@@ -24,16 +26,16 @@ def read(root: Path, *, dataset: str, images: str) -> Reading:
     table = newest_table(find_tables(root, TABLES), root, "SAMM_Micro_FACS_Codes_v2.xlsx", notes)
     sheets = read_sheets(table)
     records = by_header(sheets.get("MICRO_ONLY", next(iter(sheets.values()))), COLUMNS, table)
-    frames = frames_root(
-        root, r"\d{3}", "006/006_1_2/006_05562.jpg" + (" in a folder named ..crop.." if images == "cropped" else ""),
-        notes, accept=lambda folder: ("crop" in inside(root, folder)) == (images == "cropped"))
-    clips_of = {name: subfolders(folder) for name, folder in subfolders(frames).items()}
+    frames = find_places(
+        root, SUBJECT, "006/006_1_2/006_05562.jpg" + (" in a folder named ..crop.." if images == "cropped" else ""),
+        notes, levels=2, last=("clip",),
+        accept=lambda folder: is_cropped(root, folder, SUBJECT) == (images == "cropped"))
     rows = []
     for record in records:
         subject, name = text(record["Subject"]).zfill(3), text(record["Filename"])
         rows.append(Row(
-            name, subject, clips_of.get(subject, {}).get(name.lower()), frame(record["Onset Frame"]),
+            name, subject, frames.find(subject, name), frame(record["Onset Frame"]),
             frame(record["Apex Frame"]), frame(record["Offset Frame"]), text(record["Estimated Emotion"]),
-            text(record["Action Units"]), looked_for=f"{inside(root, frames)}/{subject}/{name}"))
+            text(record["Action Units"]), looked_for=frames.looked_for(subject, name)))
     clips, excluded = settle(rows, root=root, dataset=dataset, release="v2", fps=FPS)
     return Reading("v2", tuple(clips), tuple(excluded), (table.relative_to(root).as_posix(),), tuple(notes))

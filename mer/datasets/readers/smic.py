@@ -10,16 +10,19 @@ expressions of a long clip get _2 and _3.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.places import find_places, is_cropped, merged, undoubled
 from mer.datasets.rules import Reading, Row, settle
-from mer.datasets.tree import find_tables, frames_root, holders, inside, newest_table, subfolders
+from mer.datasets.tree import find_tables, inside, instead, newest_table, subfolders
 from mer.datasets.workbook import Cell, find_header, frame, read_sheets
 
 DATASETS = {"smic": "micro"}
 VARIANTS = ("hs", "vis", "nir", "hs_long", "vis_long", "nir_long")
 SIGNS = r"smic[-_].*"
+SUBJECT = r"s\d+"
 FPS = {"hs": 100.0, "vis": 25.0, "nir": 25.0}
 EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}
 CLIP = re.compile(r"s(\d+)_(ne|po|sur)_(\d+)", re.IGNORECASE)
@@ -34,15 +37,15 @@ def read(root: Path, *, dataset: str, images: str, variant: str) -> Reading:
     if long:
         return _read_long(root, dataset, camera, variant)
     notes: list[str] = []
-    frames = frames_root(
-        root, r"s\d+", f"SMIC_all_{images}/{camera.upper()}/s1/micro/negative/s1_ne_01/image1.bmp", notes,
+    layout = f"SMIC_all_{images}/{camera.upper()}/s1/micro/negative/s1_ne_01/image1.bmp"
+    frames = find_places(
+        root, SUBJECT, layout, notes, levels=0,
         accept=lambda folder: _is_short(folder) and camera in re.split(r"[/_-]", inside(root, folder))
-        and ("crop" in inside(root, folder)) == (images == "cropped"))
-    rows = []
-    for subject in subfolders(frames).values():
-        for emotion, folder in subfolders(_micro(subject)).items() if _micro(subject) else ():
-            for clip in subfolders(folder).values():
-                rows.append(_short_row(root, clip, emotion))
+        and is_cropped(root, folder, SUBJECT) == (images == "cropped"))
+    found = [pair for place in frames.places for pair in _short_clips(place)]
+    rows = [_short_row(clip, emotion) for (_, emotion, _), clip in merged(root, found, notes).items()]
+    if not rows:
+        raise MerError(f"{root}: no clips found in the layout {layout}{instead(root, 'into this layout')}")
     clips, excluded = settle(rows, root=root, dataset=dataset, release=variant, fps=FPS[camera])
     return Reading(variant, tuple(clips), tuple(excluded), (), tuple(notes))
 
@@ -53,12 +56,23 @@ def _micro(subject: Path) -> Path | None:
 
 def _is_short(folder: Path) -> bool:
     """Whether subjects here have a 'micro' level, which the long sets lack."""
-    return any(_micro(subject) for subject in subfolders(folder).values())
+    return any(_micro(undoubled(subject)) for subject in subfolders(folder).values())
 
 
-def _short_row(root: Path, folder: Path, emotion: str) -> Row:
+def _short_clips(place: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """((subject, emotion, clip), folder); the emotion is '' where clips lie in `micro` itself."""
+    for name, subject in subfolders(place).items():
+        micro = _micro(undoubled(subject))
+        for level, folder in subfolders(micro).items() if micro else ():
+            if CLIP.fullmatch(level):
+                yield (name, "", level), folder
+            else:
+                yield from (((name, level, clip), path) for clip, path in subfolders(folder).items())
+
+
+def _short_row(folder: Path, emotion: str) -> Row:
     clip_id, subject, label = _parts(folder.name, folder)
-    if label != emotion:
+    if emotion not in ("", label):
         raise MerError(f"{folder}: the name says {label}, the folder {emotion}; expected the same")
     return Row(clip_id, subject, folder, None, None, None, label, whole=True)
 
@@ -77,21 +91,23 @@ def _read_long(root: Path, dataset: str, camera: str, variant: str) -> Reading:
     upper = camera.upper()
     what = f"SMIC-{upper}-E_annotation.xlsx"
     table = newest_table(find_tables(root, rf"smic[-_ ]{camera}[-_ ]e.*annotation.*\.(xlsx?|csv)"), root, what, notes)
-    found = holders(root, r"s\d+", accept=lambda folder: not _is_short(folder) and bool(
-        {f"{camera}_long", f"smic-{camera}-e", f"smic_{camera}_e"} & set(inside(root, folder).split("/"))))
-    if not found:
-        raise MerError(f"{root}: no frames found in the layout {upper}_long/SMIC-{upper}-E/s01/s01_ne_01/image1.jpg")
-    folders = {_parts(clip.name, clip)[0]: clip for subject in subfolders(found[0]).values()
-               for clip in subfolders(subject).values()}
-    rows, passed = [], 0
+    frames = find_places(
+        root, SUBJECT, f"{upper}_long/SMIC-{upper}-E/s01/s01_ne_01/image1.jpg", notes, levels=2,
+        accept=lambda folder: not _is_short(folder) and bool(
+            {f"{camera}_long", f"smic-{camera}-e", f"smic_{camera}_e"} & set(inside(root, folder).split("/"))))
+    folders = {_parts(clip.name, clip)[0]: clip for clip in frames.folders.values()}
+    rows, passed, repeated = [], 0, []
     for record in _long_records(next(iter(read_sheets(table).values())), table):
         if not CLIP.fullmatch(record["name"]):
             passed += 1  # notes below the data
             continue
         clip_id, subject, label = _parts(record["name"], table)
-        for count, (onset, offset) in enumerate(record["pairs"], 1):
+        repeated += [clip_id] * (len(record["pairs"]) - len(set(record["pairs"])))
+        for count, (onset, offset) in enumerate(dict.fromkeys(record["pairs"]), 1):
             rows.append(Row(clip_id if count == 1 else f"{clip_id}_{count}", subject, folders.get(clip_id), onset, None,
-                            offset, label, looked_for=f"{inside(root, found[0])}/{subject}/{clip_id}"))
+                            offset, label, looked_for=frames.looked_for(subject, clip_id)))
+    if repeated:
+        notes.append(f"{table.name} repeats an expression of {', '.join(repeated)}; it was read once")
     if passed:
         notes.append(f"{passed} rows of {table.name} without a clip's name were passed over (text below the data)")
     clips, excluded = settle(rows, root=root, dataset=dataset, release=variant, fps=FPS[camera])

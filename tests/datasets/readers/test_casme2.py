@@ -35,31 +35,80 @@ def test_the_table_of_2019(root):
 def test_apex_as_a_slash_and_at_the_ends(root):
     clips = by_id(read("casme2", root))
     assert (clips["sub02_EP02_05"].apex, clips["sub02_EP02_05"].flags) == (None, "no_apex")
-    assert (clips["sub03_EP03_01"].apex, clips["sub03_EP03_01"].flags) == (7, "")
+    assert (clips["sub03_EP03_01"].apex, clips["sub03_EP03_01"].flags) == (None, "apex_at_onset")
     assert (clips["sub03_EP04_01f"].apex, clips["sub03_EP04_01f"].flags) == (9, "")
 
 
-@pytest.mark.parametrize("name", [
-    "CASME2-coding-20140508.xlsx", "CASME2_label_Ver_2.xls", "CASME2-coding-updated.xlsx"])
-def test_the_tables_of_2014(root, name):
+@pytest.mark.parametrize(("name", "release"), [
+    ("CASME2-coding-20140508.xlsx", "2014"), ("CASME2_label_Ver_2.xls", "2014"),
+    ("CASME2-coding-updated.xlsx", "updated")])
+def test_the_older_tables(root, name, release):
     (root / "CASME2-coding-20190701.xlsx").unlink()
     micro.casme2_book(root, name)
     reading = read("casme2", root)
     clips = by_id(reading)
-    assert reading.release == "2014" and len(clips) == len(micro.CASME2) + 1
-    assert clips["sub24_EP02_07"].label_raw == "disgust"
+    assert reading.release == release and len(clips) == len(micro.CASME2) + (release == "updated")
+    assert ("sub24_EP02_07" in clips) == (release == "updated")
     assert clips["sub24_EP10_03"].label_raw == "sadness"
     assert clips["sub01_EP01_2"].subject == "casme2/sub01"  # text '01' in the table
-    assert sum(clip.apex is None for clip in clips.values()) == 2
+    assert {clip.clip_id for clip in clips.values() if "no_apex" in clip.flags} == {"sub02_EP02_05", "sub03_EP03_01"}
+    assert not reading.notes
 
 
-def test_the_version_of_a_renamed_table_is_told_by_its_extra_row(root):
-    (root / "CASME2-coding-20190701.xlsx").rename(root / "CASME2-coding.xlsx")
-    assert read("casme2", root).release == "2019"
-    (root / "CASME2-coding.xlsx").unlink()
-    micro.casme2_book(root, "CASME2-coding-20140508.xlsx")
-    (root / "CASME2-coding-20140508.xlsx").rename(root / "CASME2-coding.xlsx")
-    assert read("casme2", root).release == "2014"
+@pytest.mark.parametrize(("made", "release"), [
+    ("CASME2-coding-20190701.xlsx", "2019"), ("CASME2-coding-20140508.xlsx", "2014"),
+    ("CASME2-coding-updated.xlsx", "updated")])
+@pytest.mark.parametrize("named", [
+    "CASME2-coding.xlsx", "CASME2-coding-20190701.xlsx", "CASME2-coding-20140508.xlsx", "casmeii_coding.xlsx"])
+def test_the_version_of_a_table_is_told_by_what_it_holds(root, made, release, named):
+    (root / "CASME2-coding-20190701.xlsx").unlink()
+    micro.casme2_book(root, made)
+    (root / made).rename(root / named)
+    assert read("casme2", root).release == release
+
+
+@pytest.mark.parametrize(("name", "release"), [("CASME2-coding.xlsx", "2019"), ("CASME2-coding-20140508.xlsx", "2014")])
+def test_a_table_without_the_rows_that_differ_is_told_by_its_name(root, name, release):
+    (root / "CASME2-coding-20190701.xlsx").unlink()
+    rows = [row for row in micro.CASME2 if row[0] != 24]
+    micro.casme2_book(root, "CASME2-coding-20190701.xlsx", rows)
+    (root / "CASME2-coding-20190701.xlsx").rename(root / name)
+    assert read("casme2", root).release == release
+
+
+# how many clips of each emotion the table of 2014 has; every row below is invented but the names of the rows that
+# published lists leave out or that changed their label
+EMOTIONS_2014 = {"happiness": 32, "disgust": 63, "repression": 27, "surprise": 25, "sadness": 7, "fear": 2,
+                 "others": 99}
+
+
+def invented_2014():
+    rows = [(24, name, 1, 2, 3, "1", "sadness") for name in ("EP07_01", "EP07_04f", "EP10_03")]
+    rows += [(4, "EP12_01f", 1, "/", 3, "4", "disgust"), (5, "EP09_05f", 1, 1, 3, "4", "disgust"),
+             (10, "x1", 1, 2, 3, "1", "fear"), (10, "x2", 1, 2, 3, "1", "others"), (18, "x3", 1, 2, 3, "1", "others")]
+    persons = [person for person in range(1, 27) if person not in (10, 18)]
+    for emotion, count in EMOTIONS_2014.items():
+        missing = count - sum(row[-1] == emotion for row in rows)
+        rows += [(persons[i % len(persons)], f"{emotion}{i}", 1, 2, 3, "1", emotion) for i in range(missing)]
+    return rows
+
+
+@pytest.mark.parametrize("name", ["CASME2-coding-20140508.xlsx", "CASME2-coding.xlsx"])
+def test_a_table_of_2014_of_full_size_passes_in_every_set(tmp_path, name):
+    header = [cell for cell in micro.CASME2_HEADER if cell]
+    micro.write_book(tmp_path / "CASME2_RAW_selected" / name, {"Sheet1": [header, *invented_2014()]})
+    for subject, file, *_ in invented_2014():
+        folder = tmp_path / f"CASME2_RAW_selected/sub{subject:02d}/{file}"
+        folder.mkdir(parents=True)
+        for number in (1, 2, 3):
+            (folder / f"img{number}.jpg").touch()
+    clips, summary = build_index("casme2", tmp_path)  # stopped before
+    assert len(clips) == 255 and summary["release"] == "2014"
+    totals = {name: sum(entry["counts"].values()) for name, entry in summary["sets"].items()}
+    assert totals == {"all": 255, "5": 246, "3": 156, "3-megc": 145, "3-150": 147, "3-147": 147, "3-shared": 156,
+                      "4": 255, "4-repression": 255}
+    assert list(summary["sets"]["3"]["counts"].values()) == [99, 32, 25]
+    assert list(summary["sets"]["3-150"]["counts"].values()) == [90, 32, 25]
 
 
 def test_of_two_tables_the_newest_is_read_unless_told(root):
@@ -71,15 +120,14 @@ def test_of_two_tables_the_newest_is_read_unless_told(root):
     (root / "CASME2_label_Ver_2.xls").unlink()
     with pytest.raises(MerError, match="index.casme2 = 2014"):
         read("casme2", root, variant="2014")
-    with pytest.raises(MerError, match="index.casme2 = '2020'; expected one of auto, 2019, 2014"):
+    with pytest.raises(MerError, match="index.casme2 = '2020'; expected one of auto, 2019, 2014, updated"):
         read("casme2", root, variant="2020")
 
 
-def test_a_table_of_2019_with_the_row_of_2014_and_the_reverse_are_noted(root):
-    micro.casme2_book(root, "CASME2-coding-20140508.xlsx")
-    (root / "CASME2-coding-20190701.xlsx").unlink()
-    (root / "CASME2-coding-20140508.xlsx").rename(root / "CASME2-coding-20190701.xlsx")
-    assert any("EP02_07" in note and "present" in note for note in read("casme2", root).notes)
+def test_a_table_that_cannot_be_read_is_noted_when_another_can(root):
+    (root / "CASME2_label_Ver_2.xls").write_bytes(b"\xff\xfe damaged")
+    reading = read("casme2", root)
+    assert reading.release == "2019" and any("Ver_2.xls cannot be read" in note for note in reading.notes)
 
 
 @pytest.mark.parametrize("raw", ["CASME2_RAW", "CASME2_RAW_selected", "a/b/CASME2-RAW", "."])
@@ -121,7 +169,8 @@ def test_lost_frames_and_folders(root):
     shutil.rmtree(root / "CASME2-RAW/CASME2-RAW/sub03")
     reading = read("casme2", root)
     clip = by_id(reading)["sub01_EP01_2"]
-    assert (clip.first, clip.last, clip.flags) == (10, 14, "clamped;gaps")
+    # of 8..14 the apex, 10, is now the first frame: nothing is left of the rise
+    assert (clip.first, clip.last, clip.apex, clip.flags) == (10, 14, None, "clamped;gaps;apex_at_onset")
     assert [row.clip_id for row in reading.excluded] == ["sub03_EP03_01", "sub03_EP04_01f"]
     assert all("not found" in row.reason for row in reading.excluded)
 

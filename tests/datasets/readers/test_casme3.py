@@ -88,3 +88,24 @@ def test_part_c_has_no_apex(tmp_path):
     assert clips["c12_3"].aus_raw == "4"
     _, summary = build_index("casme3", tmp_path, accept_counts=True, variant="c")
     assert summary["sets"]["4"]["counts"] == {"negative": 1, "positive": 1, "surprise": 1, "others": 1}
+
+
+def test_an_apex_at_the_onset_is_none_and_a_late_offset_behind_it_gives_no_single_frame(tmp_path):
+    micro.casme3_book(tmp_path)
+    micro.casme3_videos(tmp_path)
+    sheet = [micro.CASME3_HEADER, ["spNO.1", "a", 355, 355, 362, "4", "IV", "disgust"],
+             ["spNO.214", "c", 5, 5, 3460, "4", "IV", "others"]]
+    name = "annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
+    micro.write_book(tmp_path / name, {"label": sheet})
+    assert [(clip.apex, clip.first, clip.last, clip.flags) for clip in read("casme3", tmp_path).clips] == [
+        (None, 355, 362, "apex_at_onset"), (None, 5, 20, "offset_guessed;apex_at_onset")]
+
+
+@pytest.mark.parametrize("name", ["_v2_final.xlsx", "_v2_refined.xlsx", "_v2 (1).xlsx"])
+def test_tables_with_names_of_ones_own(root, name):
+    book = root / "annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
+    copy = book.with_name(book.name.replace("_v2.xlsx", name))
+    shutil.copy(book, copy)
+    assert read("casme3", root).tables == (f"annotation/{book.name}",)  # the release's own before a user's
+    book.unlink()
+    assert read("casme3", root).tables == (f"annotation/{copy.name}",)

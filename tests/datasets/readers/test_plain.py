@@ -88,3 +88,8 @@ def test_short_clips_stay_and_gaps_are_flagged(tmp_path):
     write_frames(tmp_path / "video/short", [1, 2, 3])
     write_frames(tmp_path / "video/holes", [1, 2, 9])
     assert [(clip.clip_id, clip.flags) for clip in reading(tmp_path).clips] == [("short", ""), ("holes", "gaps")]
+
+
+def test_an_apex_at_the_onset_is_none(tmp_path):
+    write_plain(tmp_path, [row(apex=8), row("one", onset=9, apex=9, offset=9)])
+    assert [(clip.apex, clip.flags) for clip in reading(tmp_path).clips] == [(None, "apex_at_onset"), (9, "")]
