@@ -32,7 +32,6 @@ def run() -> None:
     if (folds / "zero_shot.csv").exists():
         before = predictions.read(folds / "zero_shot.csv")
         before = replace(before, selection=np.full(len(before), "zero_shot"))
-
     names = tuple(summary["class_names"])
     numbers = results.summarise(table, names, p.selection, before, bootstrap=p.evaluate.bootstrap,
                                 permutations=p.evaluate.permutations, seed=p.evaluate.seed)

@@ -42,6 +42,8 @@ NOT_RUN = {
     "python -m stages.code": "writes dvc.yaml; test_graph compares it",
     "pytest": "this is it",
     "pytest -m slow": "this is one of them",
+    "pytest -m quick": "a part of this; .ci/run runs all",
+    "pytest -m gpu": "needs a GPU",
     "dvc repro": "pipeline.finished does",
     "dvc exp run": "named only; test_experiments does with -S, `-S lambda_f=0` as the README has it",
     "dvc exp run -S key=value": "a placeholder",
