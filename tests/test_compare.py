@@ -329,6 +329,7 @@ def test_page_is_accessible_and_needs_nothing_from_outside(page):
     assert "url(" not in text and "@import" not in text
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 def test_page_opens_in_chromium_on_a_phone(page, tmp_path):
     probe = """<script>addEventListener('load', () => { const r = document.documentElement;

@@ -50,6 +50,7 @@ NOT_RUN = {
     "python -m mer.predict CLIP": "a placeholder",
     "pytest -m slow": "this is one of them",
     "pytest -m quick": "this is one of them",
+    "pytest -m gpu": "needs a GPU",
     "dvc repro": "pipeline.finished does",
     "dvc exp run": "named only; test_experiments does with -S, `-S lambda_f=0` as the README has it",
     "dvc exp run -S key=value": "a placeholder",

@@ -310,6 +310,7 @@ def browse(page: Path, folder: Path, *options: str) -> subprocess.CompletedProce
          *options, page.as_uri()], text=True, capture_output=True, timeout=120, check=False)
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 @pytest.mark.parametrize(("width", "height"), [(1200, 3000), (500, 3000)])
 def test_page_opens_in_chromium(finished, tmp_path, width, height):
@@ -326,6 +327,7 @@ def test_page_opens_in_chromium(finished, tmp_path, width, height):
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500, "pictures are drawn"
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 def test_chromium_finds_tables_and_loaded_pictures(finished, tmp_path, text):
     """The browser itself reports what it laid out: a script is added to a copy of the page, which has none."""
@@ -368,6 +370,7 @@ def framed(text: str, folder: Path, width: int) -> dict:
     return json.loads(unescape(re.search('data-found="([^"]+)"', done.stdout)[1]))
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 def test_on_a_phone_what_is_ours_lies_on_the_screen_in_every_paper_table(text, tmp_path):
     """In this run's page, and in every table of every paper with all of our cells filled."""

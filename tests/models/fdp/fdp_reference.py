@@ -51,11 +51,11 @@ class BatchNorm:
 
 
 def conv(w, maps, **settings):
-    return [F.conv2d(m, w["weight"], w.get("bias"), **settings) for m in maps]
+    return [F.conv2d(m, w["weight"], w["bias"] if "bias" in w else None, **settings) for m in maps]
 
 
 def pointwise(w, maps):
-    return [F.conv2d(m, w["weight"][..., None, None], w.get("bias")) for m in maps]
+    return [F.conv2d(m, w["weight"][..., None, None], w["bias"] if "bias" in w else None) for m in maps]
 
 
 def add(one, two):
