@@ -52,7 +52,7 @@ def _names(root: Path) -> set[str]:
 def readings(dataset: str, root: Path, images: str | None, variant: str | None) -> list[tuple[dict, Reading]]:
     """(options, reading) of every variant and kind of images that can be read, the defaults first.
 
-    Raises the first MerError when none can.
+    Prints why the defaults do not read it when something else does. Raises the first MerError when none can.
     """
     release = releases.of(dataset)
     kinds = [images] if images else ["raw", "cropped"] if release.images else ["raw"]
@@ -71,6 +71,8 @@ def readings(dataset: str, root: Path, images: str | None, variant: str | None) 
             first_error = first_error or MerError(_no_clip(root, reading))
     if not found:
         raise first_error
+    if found[0][0] != {"images": kinds[0], "variant": variants[0]}:
+        print(f"not read by the defaults: {first_error}")
     return found
 
 

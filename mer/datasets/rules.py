@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer.datasets.clips import Clip, numbered_frames, safe_name
+from mer.datasets.clips import Clip, frame_names, safe_name
 
 LONGEST = 10.0  # seconds; no micro-expression lasts a tenth of it, so a longer row has a typing error
 BRIEF = 0.5  # seconds; what a micro-expression lasts at most, and a macro-expression at least
@@ -137,7 +137,7 @@ def _settle(row: Row, root: Path, dataset: str, release: str, fps: float, limit:
     if row.folder is None:
         return leave_out(f"frame folder not found: {row.looked_for}")
     if row.folder not in listing:
-        listing[row.folder] = [number for number, _ in numbered_frames(row.folder)]
+        listing[row.folder] = list(frame_names(row.folder))
     numbers = listing[row.folder]
     where = row.folder.relative_to(root).as_posix()
     if not numbers:
