@@ -101,7 +101,7 @@ def without_places(reading):
                    clip.label_raw, clip.flags) for clip in reading.clips)
 
 
-@pytest.mark.parametrize("name,moves,deleted,options", CASES)
+@pytest.mark.parametrize(("name", "moves", "deleted", "options"), CASES)
 def test_a_layout_gives_the_same_clips(tmp_path, name, moves, deleted, options):
     WRITERS[name](tmp_path)
     if name == "dfew" and deleted == ["Clip/clip_224x224"]:
@@ -116,7 +116,7 @@ def test_a_layout_gives_the_same_clips(tmp_path, name, moves, deleted, options):
         shutil.rmtree(tmp_path / folder)
     move(tmp_path, {source: target for source, target in moves.items() if source not in kept})
     assert without_places(read(name, tmp_path, **options)) == expected and expected
-    assert name == "smic" and "HS" in moves.values() or command.guess(tmp_path) == name
+    assert (name == "smic" and "HS" in moves.values()) or command.guess(tmp_path) == name
 
 
 def test_everything_of_casme2_at_once_is_noted(tmp_path):
