@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from mer.models.fdp.config import FEATURES, SIZE, FdpConfig, scaled
+from mer.models.fdp.config import FEATURES, SIZE, Config, scaled
 from mer.models.fdp.feature_transformer import FeatureTransformer, init
 from mer.models.fdp.self_attention import SelfAttention
 from mer.models.parts.pointwise import StridedPointwise
 from mer.models.parts.pooling import max_pool_overlapping
 
 
-def make_backbone(cfg: FdpConfig) -> nn.Module:
+def make_backbone(cfg: Config) -> nn.Module:
     """The network that maps a frame (N, in_channels, 64, 64) to its representation (N, 4096)."""
     return {"local_global": FeatureTransformer, "vit_base": VitBase, "resnet18": ResNet18}[cfg.backbone](cfg)
 
@@ -23,7 +23,7 @@ class VitBase(nn.Module):
 
     PATCH, LAYERS, HEADS, CHANNELS = 16, 12, 12, 768
 
-    def __init__(self, cfg: FdpConfig):
+    def __init__(self, cfg: Config):
         super().__init__()
         channels = scaled(self.CHANNELS, cfg.width, self.HEADS)
         self.patches = nn.Conv2d(cfg.in_channels, channels, self.PATCH, self.PATCH)
@@ -62,7 +62,7 @@ class VitLayer(nn.Module):
 class ResNet18(nn.Module):
     """ResNet with 2, 2, 2, 2 basic blocks of 64, 128, 256, 512 channels."""
 
-    def __init__(self, cfg: FdpConfig):
+    def __init__(self, cfg: Config):
         super().__init__()
         channels = scaled(64, cfg.width, 1)
         self.stem = nn.Sequential(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mer.base.errors import MerError
 from mer.models.fdp.backbones import make_backbone
-from mer.models.fdp.config import FEATURES, SIZE, FdpConfig, validate
+from mer.models.fdp.config import FEATURES, SIZE, Config, validate
 from mer.models.fdp.dynamic_decoder import EncoderDecoder, SegNet
 from mer.models.parts.pooling import max_pool
 
@@ -25,7 +25,7 @@ class FDP(nn.Module):
 
     HEAD = "mer.fc2"  # the layer whose rows are classes
 
-    def __init__(self, cfg: FdpConfig, n_classes: int):
+    def __init__(self, cfg: Config, n_classes: int):
         super().__init__()
         problems = validate(cfg)
         if problems:
