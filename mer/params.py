@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mer.base.errors import MerError
 from mer.base.knobs import Parallel, build, fill, knob, nearest, profile, read_yaml
-from mer.datasets.releases import Index, check_name, known
+from mer.datasets.releases import Index, check_name, is_synthetic, known, people
 from mer.datasets.sections import Synthetic
 from mer.labels.sections import Align, Dynamic, Flow, Landmarks, Sampling
 
@@ -206,11 +206,12 @@ def _check_sense(p: Params, root: Path) -> None:
         for name in names:
             if name in known():  # the sets of one's own dataset are known once it is indexed
                 label_set(name, classes)
-    for micro, macro in (("mmew", "mmew_macro"), ("casme_sq", "casme_sq_macro")):
-        if micro in p.datasets and macro in p.pretrain.sources:
+    for source in p.pretrain.sources:  # of one's own datasets the names of people are compared once they are indexed
+        same = [name for name in p.datasets if people(name) == people(source) and name != source]
+        if same and source in known() and not is_synthetic([source]):
             raise MerError(f"params.yaml: pretrain.sources = {list(p.pretrain.sources)} with datasets = "
-                           f"{list(p.datasets)}; {macro} shows the subjects that are tested, which is a leak; expected "
-                           "a release of other people")
+                           f"{list(p.datasets)}; {source} shows the subjects that are tested, which is a leak; "
+                           "expected a release of other people")
     both = set(p.datasets) & set(p.pretrain.sources)
     if both:
         raise MerError(f"params.yaml: {min(both)} stands in datasets and in pretrain.sources; pretraining on the "

@@ -52,6 +52,12 @@ def test_a_number_names_a_label_set(tmp_path):
     assert params.load(changed(tmp_path, classes=3)).classes == "3"
 
 
+def test_other_releases_and_rendered_faces_may_be_pretrained_on(tmp_path):
+    path = changed(tmp_path, datasets=["casme3"], classes="7", pretrain__sources=["mmew_macro"], pretrain__classes="6")
+    assert params.load(path).pretrain.sources == ("mmew_macro",)
+    assert params.load(ROOT / "params.yaml").pretrain.sources == ("synthetic_macro",)
+
+
 @pytest.mark.parametrize(("values", "message"), [
     ({"lambda_f": "abc"}, "lambda_f = 'abc'; expected a number from 0 to 1e+06"),
     ({"lambda_f": -1}, "lambda_f = -1"),
@@ -67,6 +73,12 @@ def test_a_number_names_a_label_set(tmp_path):
     ({"datasets": ["synthetc"]}, "did you mean 'synthetic'"),
     ({"classes": "9"}, "has no label set '9'"),
     ({"datasets": ["synthetic"], "pretrain__sources": ["synthetic"], "pretrain__classes": "3"}, "is a leak"),
+    ({"datasets": ["casme3"], "classes": "7", "pretrain__sources": ["casme3_macro"], "pretrain__classes": "7"},
+     "casme3_macro shows the subjects that are tested, which is a leak"),
+    ({"datasets": ["mmew"], "classes": "6", "pretrain__sources": ["mmew_macro"], "pretrain__classes": "6"},
+     "mmew_macro shows the subjects"),
+    ({"datasets": ["casme_sq_macro"], "classes": "4", "pretrain__sources": ["casme_sq"], "pretrain__classes": "4"},
+     "casme_sq shows the subjects"),
     ({"selection": ["oracle", "last"]}, "may only stand beside it"),
     ({"selection": ["last", "oracle"], "train__eval_every": 0}, "train.eval_every = 0"),
     ({"mol__fcc": "fcv"}, "mol.fcc"),

@@ -151,6 +151,15 @@ def read(name: str, root: str | Path, *, images: str = "raw", variant: str | Non
     return _module(release.reader).read(root, dataset=name, **options)
 
 
+def people(name: str) -> str:
+    """The dataset whose people a dataset shows, told by its name: `X_macro` holds those of X.
+
+    >>> people("casme3_macro"), people("casme3")
+    ('casme3', 'casme3')
+    """
+    return name.removesuffix("_macro")
+
+
 def is_synthetic(datasets) -> bool:
     """Whether any of the datasets' faces are generated: results on them are marked everywhere."""
     return any(name.split("/")[0].startswith("synthetic") for name in datasets)

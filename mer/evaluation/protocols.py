@@ -15,6 +15,8 @@ import numpy as np
 from mer.base.errors import MerError
 from mer.datasets.clips import dataset_of
 
+TRAIN = "train"  # the flag of a clip of the release's own training part
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -32,7 +34,8 @@ def split(protocol: str, clip_ids: Sequence[str], labels: Sequence[int | None], 
     Args:
         datasets: as in params.yaml; `cross_dataset` trains on all but the last and tests on the last.
         k: number of parts, `seed`: of their random assignment (`kfold` only).
-        flags: of each clip, as in clips.csv (`official` only: DFEW's flags test1 to test5 are its own five folds).
+        flags: of each clip, as in clips.csv (`official` only: DFEW's flags test1 to test5 are its own five folds; DFME
+            has train beside its two test sets test1 and test2).
 
     Raises:
         MerError: no such protocol, or data that it cannot split.
@@ -122,26 +125,30 @@ def kfold(clip_ids: Sequence[str], labels: Sequence[int | None], subjects: Seque
 
 
 def predefined(clip_ids: Sequence[str], labels: Sequence[int | None], fold_of: Sequence[str]) -> list[Fold]:
-    """Folds that a release prescribes clip by clip (DFEW's five): a clip is tested in the fold `fold_of` names.
+    """Folds that a release prescribes clip by clip: a clip is tested in the fold `fold_of` names.
 
-    These lists know no subjects (film clips), so nothing is promised about people.
+    A fold is trained on all other folds (DFEW's five), or, where clips are in TRAIN, which is never tested, on these
+    alone (DFME's two test sets). Nothing is promised about people: film clips name none.
 
     Raises:
-        MerError: fewer than two folds.
+        MerError: fewer than two folds, or no test set beside TRAIN.
     """
     used = np.array([i for i, label in enumerate(labels) if label is not None], int)
     names = np.array([fold_of[i] for i in used], dtype=str)
     if len(clip_ids) != len(labels) or len(fold_of) != len(labels) or len(set(names)) < 2:
         raise MerError(f"predefined folds: {len(clip_ids)} clips, {len(labels)} labels, {len(fold_of)} fold names, "
                        f"{len(set(names))} folds; expected equal lengths and at least two folds")
-    return [_fold(name, used[names != name], used[names == name]) for name in sorted(set(names))]
+    fixed = names == TRAIN
+    return [_fold(name, used[fixed if fixed.any() else names != name], used[names == name])
+            for name in sorted({*names} - {TRAIN})]
 
 
 def _official(subject: str, clip_id: str, flags: str) -> str:
-    found = [flag for flag in flags.split(";") if flag.startswith("test") and flag[4:].isdigit()]
+    found = [flag for flag in flags.split(";") if flag == TRAIN or (flag.startswith("test") and flag[4:].isdigit())]
     if len(found) != 1:
         raise MerError(f"protocol = official: clip {clip_id} of {dataset_of(subject)} is in {len(found)} test parts of "
-                       "its release; expected one. DFEW brings such parts; with other releases use loso or kfold")
+                       "its release; expected one. DFEW and DFME bring such parts; with other releases use loso or "
+                       "kfold")
     return found[0]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from mer.base.errors import MerError
 from mer.datasets.class_sets import LabelSet, class_index
 from mer.datasets.clips import read_clips
+from mer.datasets.releases import people
 from mer.labels import records
 from mer.training.batches import Entry
 
@@ -49,18 +50,18 @@ def collect(data: Path, sets: dict[str, LabelSet]) -> tuple[tuple[Entry, ...], t
 def refuse_known_faces(data: Path, sources: tuple[str, ...], targets: tuple[str, ...]) -> None:
     """Stop when a person of the releases `sources` is one of `targets`, who would not be unknown to a tested network.
 
-    A release X_macro holds the people of X (mmew_macro, casme_sq_macro, one's own): there the same subject name is the
-    same person. Names of other releases mean different people. DFEW, FERV39k and AFEW name nobody.
+    A release X_macro holds the people of X, be it known or one's own: there the same subject name is the same person.
+    Names of other releases mean different people. DFEW, FERV39k and AFEW name nobody.
 
     Raises:
         MerError: names the people.
     """
-    def people(releases: tuple[str, ...]) -> set[tuple[str, str]]:
+    def shown(releases: tuple[str, ...]) -> set[tuple[str, str]]:
         clips = (clip for name in releases for clip in read_clips(data / "aligned" / name / "clips.csv"))
-        return {(clip.dataset.removesuffix("_macro"), clip.subject.split("/", 1)[1]) for clip in clips
+        return {(people(clip.dataset), clip.subject.split("/", 1)[1]) for clip in clips
                 if "subject_unknown" not in clip.flags}
 
-    known = sorted("/".join(person) for person in people(sources) & people(targets))
+    known = sorted("/".join(person) for person in shown(sources) & shown(targets))
     if known:
         raise MerError(f"pretrain.sources = {list(sources)} shows {len(known)} of the people who are tested "
                        f"({', '.join(known[:3])}{', ...' if len(known) > 3 else ''}), which is a leak; leave their "

@@ -130,6 +130,19 @@ def test_official_folds_are_those_of_the_flags():
             protocols.split("official", ids, labels, subjects, ["dfew"], flags=[*flags[:3], lost])
 
 
+def test_a_release_with_a_training_part_is_trained_on_it_alone():
+    ids, labels, subjects = clips({"dfme/x": [0, 1, None, 1, 0]})
+    flags = ["train", "no_apex;train", "train", "test1", "test2;clamped"]
+    folds = protocols.split("official", ids, labels, subjects, ["dfme"], flags=flags)
+    assert [(fold.name, fold.train.tolist(), fold.test.tolist()) for fold in folds] == [
+        ("test1", [0, 1], [3]), ("test2", [0, 1], [4])]
+    assert len(protocols.split("official", ids, labels, subjects, ["dfme"], flags=[*flags[:4], "train"])) == 1
+    with pytest.raises(MerError, match="1 folds"):
+        protocols.split("official", ids, labels, subjects, ["dfme"], flags=["train"] * 5)
+    with pytest.raises(MerError, match="in 2 test parts"):
+        protocols.split("official", ids, labels, subjects, ["dfme"], flags=[*flags[:4], "train;test2"])
+
+
 def test_unknown_protocol_is_named():
     with pytest.raises(MerError, match="'lopo'"):
         protocols.split("lopo", *clips(PEOPLE), ["casme2"])
