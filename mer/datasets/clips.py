@@ -108,14 +108,6 @@ def read_csv(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str,
     return [(line, dict(zip(header, cells, strict=True))) for line, cells in rows]
 
 
-def text_lines(path: Path) -> list[str]:
-    """The lines of a text file without their ends. Raises MerError when it cannot be read or is not UTF-8 text."""
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MerError(f"{path} cannot be read as UTF-8 text: {error}") from error
-
-
 def whole_number(text: str, path: Path, line: int, column: str) -> int:
     """A frame number from a cell; '12.0', which spreadsheets write, is 12. Raises MerError naming the cell."""
     if re.fullmatch(r"-?\d+(\.0*)?", text):
