@@ -104,6 +104,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run() -> None:
+    """Write the page and print the comparison.
+
+    Raises:
+        MerError: fewer than two experiments, one twice, or one that cannot be read.
+    """
     asked = parser().parse_args()
     names, letters = asked.experiments, string.ascii_uppercase
     if not 2 <= len(names) <= len(letters) or len(set(names)) < len(names):

@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run() -> int:
+    """Print a line a check; 1 if any is FAIL, else 0."""
     parser().parse_args()
     worst = 0
     for check in examine(Path(".")):
@@ -105,6 +106,7 @@ def one_opencv(found: list[str]) -> Check:
 
 
 def program(name: str, why: str) -> Check:
+    """FAIL with the reason `why` where the program is not on the path, else OK with the version that it tells."""
     path = shutil.which(name)
     if path is None:
         return Check("FAIL", f"{name}: not found; {why}")
@@ -114,6 +116,7 @@ def program(name: str, why: str) -> Check:
 
 
 def repository(root: Path) -> Iterator[Check]:
+    """A FAIL for each of .git and .dvc that `root` lacks."""
     for folder, command in ((".git", "git init"), (".dvc", "dvc init")):
         if not (root / folder).exists():
             yield Check("FAIL", f"{folder}: not here; run this in the project's root, or {command}")
@@ -159,17 +162,20 @@ def versions(root: Path) -> Check:
 
 
 def disk(free: float) -> Check:
+    """`free`: GB; below the first of DISK a FAIL, below the second a WARN."""
     level = "FAIL" if free < DISK[0] else "WARN" if free < DISK[1] else "OK"
     advice = "" if level == "OK" else f"; the demo needs about {DISK[1]:g} GB with DVC's cache: make room"
     return Check(level, f"disk: {free:.1f} GB free{advice}")
 
 
 def processors(cores: int) -> Check:
+    """A WARN where there is one core only."""
     return (Check("OK", f"{cores} CPU cores") if cores > 1
             else Check("WARN", "1 CPU core; the demo, sized for two, will take about twice as long"))
 
 
 def gpu() -> Check:
+    """A WARN where torch is missing or sees no GPU, which is no error."""
     try:
         import torch
     except (ImportError, OSError):

@@ -175,6 +175,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run() -> None:
+    """Write the folder of the chosen networks.
+
+    Raises:
+        MerError: as `open_run`, `choose` and `write`.
+    """
     asked = parser().parse_args()
     experiment = finished.open_run(asked.run)
     chosen = networks.choose(experiment, asked.fold, asked.seed)

@@ -31,6 +31,8 @@ CONFIGS = _configs()
 
 @dataclass(frozen=True)
 class Training:
+    """What `pretrain` and `train` share: steps, learning-rate schedule, crops in pixels."""
+
     steps: int = knob(0, 10**7)
     batch: int = knob(1, 4096)
     crop: int = knob(16, 512)
@@ -45,6 +47,8 @@ class Training:
 
 @dataclass(frozen=True)
 class Pretrain(Training):
+    """Section `pretrain`: the macro-expression releases, and what becomes of the class layer."""
+
     sources: tuple[str, ...] = knob()
     classes: str = knob()
     head: str = knob(choices=("drop", "match"))
@@ -52,6 +56,8 @@ class Pretrain(Training):
 
 @dataclass(frozen=True)
 class Train(Training):
+    """Section `train`: the folds, where they run and in what precision."""
+
     device: str = knob(choices=("auto", "cpu", "cuda"))
     precision: str = knob(choices=("fp32", "tf32", "bf16"))
     workers: int = knob(0, 4096)
@@ -63,12 +69,16 @@ class Train(Training):
 
 @dataclass(frozen=True)
 class KFold:
+    """Section `kfold`, for `protocol: kfold` alone."""
+
     k: int = knob(2, 999)
     seed: int = knob(0, 2**31)
 
 
 @dataclass(frozen=True)
 class Evaluate:
+    """Section `evaluate`: draws of the intervals and tests."""
+
     bootstrap: int = knob(100, 10**6)
     permutations: int = knob(100, 10**6)
     pictures: int = knob(0, 100)
@@ -209,10 +219,9 @@ def _check_sense(p: Params, root: Path) -> None:
     if p.selection[0] == "oracle":
         raise MerError("params.yaml: selection[0] = 'oracle'; the first selection is the headline and the oracle, "
                        "which looks at the test subject, may only stand beside it; expected last or inner")
-    if "oracle" in p.selection or "inner" in p.selection:
-        if p.train.eval_every == 0:
-            raise MerError(f"params.yaml: train.eval_every = 0; selection = {list(p.selection)} needs evaluations "
-                           "during training, expected a number of steps > 0")
+    if p.train.eval_every == 0 and {"oracle", "inner"} & set(p.selection):
+        raise MerError(f"params.yaml: train.eval_every = 0; selection = {list(p.selection)} needs evaluations "
+                       "during training, expected a number of steps > 0")
     for name, section in (("pretrain", p.pretrain), ("train", p.train)):
         if section.crop > p.align.size:
             raise MerError(f"params.yaml: {name}.crop = {section.crop}; expected at most align.size = {p.align.size}")

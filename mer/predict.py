@@ -42,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run() -> None:
+    """Judge the clip, write the page and scores.csv, print the class probabilities.
+
+    Raises:
+        MerError: as `open_run`, `choose`, `footage` and `judge`.
+    """
     asked = parser().parse_args()
     experiment = finished.open_run(asked.run)
     chosen = networks.choose(experiment, asked.fold, asked.seed)

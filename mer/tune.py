@@ -80,6 +80,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run() -> None:
+    """Train each value on every draw of validation subjects and print what they reach.
+
+    Raises:
+        MerError: fewer than two values, an unknown key or subject.
+    """
     asked = parser().parse_args()
     key, equals, values = asked.knob.partition("=")
     values = list(dict.fromkeys(filter(None, values.split(","))))

@@ -12,6 +12,12 @@ from mer.labels.sections import Align
 
 
 def run(dataset, p, clips, before) -> None:
+    """Write the store of `dataset`.
+
+    Args:
+        p: the sections of params.yaml that `command` is told below, and `parallel`.
+        clips: the rows of the store that it reads; before: the summary of that store.
+    """
     root, source = raw_root(dataset), f"data/landmarks/{dataset}"
     marks, _ = records.read(source, clips, ["points", "numbers"])
     settings = asdict(p.align)

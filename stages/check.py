@@ -17,6 +17,7 @@ OUT = Path("data/check")
 
 
 def run() -> None:
+    """Refuse a params.yaml that makes no sense (MerError), else write data/check."""
     argparse.ArgumentParser(prog="python -m stages.check", description=__doc__).parse_args()
     p = params.load()
     environment.tell("check", environment.read(environment.RECORD))
@@ -24,6 +25,7 @@ def run() -> None:
 
 
 def write(p: params.Params) -> None:
+    """The files of data/check for parameters that are checked."""
     # without latents, which are training's own: flow and dynamic images would be asked for again with them
     labels = [name for name in params.of_model(p, "labels") if name != "latents"]
     store.write_json(OUT / "labels.json", {"model": p.model, "labels": labels})

@@ -37,6 +37,7 @@ def seen(graph: dict, name: str) -> list:
 
 
 def run() -> int:
+    """Write dvc.yaml, or with --check compare: 1 if anything differs, else 0."""
     parser = argparse.ArgumentParser(prog="python -m stages.code", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with a line for each difference")
     asked = parser.parse_args()

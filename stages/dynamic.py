@@ -10,6 +10,12 @@ from mer.labels.sections import Dynamic, Sampling
 
 
 def run(dataset, p, clips, before) -> None:
+    """Write the store of `dataset`.
+
+    Args:
+        p: the sections of params.yaml that `command` is told below, and `parallel`.
+        clips: the rows of the store that it reads; before: the summary of that store.
+    """
     out, source = f"data/dynamic/{dataset}", f"data/aligned/{dataset}"
     settings = {**asdict(p.sampling), "coeffs": p.dynamic.coeffs}
     attrs = {"units": "dynamic: 0 to 1; index: positions into the aligned frames", **settings}

@@ -21,15 +21,15 @@ DATA, REPORTS = Path("data"), Path("reports")
 
 
 def run() -> None:
+    """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     p = params.load()
     folds = DATA / "folds"
     summary = store.read_json(folds / "summary.json")
     environment.tell("evaluate", [summary])
     found = sorted(folds.glob("*/*/predictions.csv"))
     table = predictions.concat(map(predictions.read, found), source=folds.as_posix())
-    before = None
-    if (folds / "zero_shot.csv").exists():
-        before = predictions.read(folds / "zero_shot.csv")
+    before = predictions.read(folds / "zero_shot.csv") if (folds / "zero_shot.csv").exists() else None
+    if before is not None:
         before = replace(before, selection=np.full(len(before), "zero_shot"))
     names = tuple(summary["class_names"])
     numbers = results.summarise(table, names, p.selection, before, bootstrap=p.evaluate.bootstrap,

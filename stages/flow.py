@@ -12,6 +12,12 @@ from mer.labels.sections import Flow, Sampling
 
 
 def run(dataset, p, clips, before) -> None:
+    """Write the store of `dataset`.
+
+    Args:
+        p: the sections of params.yaml that `command` is told below, and `parallel`.
+        clips: the rows of the store that it reads; before: the summary of that store.
+    """
     out, source = f"data/flow/{dataset}", f"data/aligned/{dataset}"
     settings = {**asdict(p.sampling), "pairs": p.flow.pairs}
     attrs = {"units": "flow: crop pixels, u right, v down; index: positions into the aligned frames", **settings}

@@ -12,6 +12,11 @@ from mer.datasets.index import build_index
 
 
 def run() -> None:
+    """Write the index of the dataset named on the command line.
+
+    Raises:
+        MerError: an unknown name, a release that cannot be read, or counts that are not the published ones.
+    """
     parser = argparse.ArgumentParser(prog="python -m stages.index", description=__doc__)
     parser.add_argument("dataset", help="one of params.yaml's datasets or pretrain.sources")
     dataset = parser.parse_args().dataset

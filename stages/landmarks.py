@@ -9,6 +9,12 @@ from mer.labels.sections import Landmarks
 
 
 def run(dataset, p, clips, before) -> None:
+    """Write the store of `dataset`.
+
+    Args:
+        p: the sections of params.yaml that `command` is told below, and `parallel`.
+        clips: the rows of the store that it reads; before: the summary of that store.
+    """
     root = raw_root(dataset)
     path = faces.predictor_path(p.landmarks.model_path)
     settings = {"upsample_retry": p.landmarks.upsample_retry}

@@ -16,6 +16,7 @@ DATA, OUT = Path("data"), Path("data/latents")
 
 
 def run() -> None:
+    """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     argparse.ArgumentParser(prog="python -m stages.latents", description=__doc__).parse_args()
     p = params.load()
     cfg, sources = p.ma2mi, p.pretrain.sources

@@ -16,6 +16,7 @@ DATA, OUT, PLOTS = Path("data"), Path("data/pretrained"), Path("reports/plots/pr
 
 
 def run() -> None:
+    """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     p = params.load()
     from mer.reporting import pretraining_plots
     from mer.training import engine, entries, folds, pretrain  # slow to import: after the check

@@ -38,6 +38,7 @@ def measure(dataset: str, set_name: str, p: params.Params) -> quality.Quality:
 
 
 def run() -> None:
+    """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     argparse.ArgumentParser(prog="python -m stages.quality", description=__doc__).parse_args()
     p = params.load()
     wanted = [(d, p.classes) for d in p.datasets] + [(d, p.pretrain.classes) for d in p.pretrain.sources]

@@ -16,6 +16,7 @@ DATA, REPORTS = Path("data"), Path("reports")
 
 
 def run() -> None:
+    """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     p = params.load()
     this = collect.run_of(p, store.read_json(REPORTS / "metrics.json"))
     book = tables.paper(p.model)

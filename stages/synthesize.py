@@ -15,6 +15,7 @@ from mer.reporting import contact_sheet
 
 
 def run() -> None:
+    """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     argparse.ArgumentParser(prog="python -m stages.synthesize", description=__doc__).parse_args()
     p = knobs.sections(synthetic=Synthetic, parallel=knobs.Parallel)
     environment.tell("synthesize", environment.read(environment.RECORD))

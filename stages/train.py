@@ -13,6 +13,7 @@ DATA, OUT = Path("data"), Path("data/folds")
 
 
 def run() -> None:
+    """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     p = params.load()
     from mer.evaluation import predictions
     from mer.training import engine, entries, folds  # slow to import: after the check

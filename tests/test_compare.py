@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import re
 import shutil
@@ -322,12 +323,13 @@ def test_page_is_accessible_and_needs_nothing_from_outside(page):
     ids = [attrs["id"] for _, attrs in outline.elements if "id" in attrs]
     assert len(ids) == len(set(ids)) and not outline.open
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
-    assert levels[0] == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False)), levels
+    assert levels[0] == 1 and all(b - a <= 1 for a, b in itertools.pairwise(levels)), levels
     for _, attrs in outline.elements:
         assert all(attrs[name].startswith(("data:", "#")) for name in ("src", "href") if name in attrs)
     assert "url(" not in text and "@import" not in text
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 def test_page_opens_in_chromium_on_a_phone(page, tmp_path):
     probe = """<script>addEventListener('load', () => { const r = document.documentElement;

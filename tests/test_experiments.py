@@ -153,7 +153,7 @@ def test_a_small_learning_rate_is_a_number(project):
     assert done.code == 0 and done.ran == ["check", "pretrain"], done.tail()
 
 
-@pytest.mark.parametrize("setting, stage, message", [
+@pytest.mark.parametrize(("setting", "stage", "message"), [
     ("lambda_f=abc", "check", "error: params.yaml: lambda_f = 'abc'; expected a number from 0 to 1e+06"),
     ("classes=9", "check", "error: classes: dataset synthetic has no label set '9'; it has 3, 5"),
     ("classes=5", "train", "error: data/index: class repression of set 5 has no clip in synthetic; choose another set"),

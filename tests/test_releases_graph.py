@@ -56,9 +56,10 @@ def test_the_whole_graph_runs_on_the_release_as_it_is_distributed(base, tmp_path
     done = pipeline.dvc(root, "repro")
     assert done.code == 0, done.tail()
     assert "train" in done.ran and "synthesize" not in done.ran
-    clips = [row for name in datasets for row in csv.DictReader(open(root / f"data/index/{name}/clips.csv"))]
+    clips = [row for name in datasets
+             for row in csv.DictReader((root / f"data/index/{name}/clips.csv").read_text().splitlines())]
     with open(root / "reports/predictions.csv") as file:
-        predicted = [row for row in csv.DictReader(file)]
+        predicted = list(csv.DictReader(file))
     told = json.loads((root / "reports/plots/labels/data.json").read_text())["datasets"]
     lost = {entry["clip_id"] for name in datasets for entry in told[name]["excluded"]}
     assert predicted and {row["clip_id"] for row in predicted} <= {row["clip_id"] for row in clips} - lost

@@ -87,7 +87,7 @@ def mixed(recorded: MadeWith) -> dict[str, dict[str, list[str]]]:
 
 
 def words(differences: Mapping[str, tuple[str, str, str]]) -> str:
-    """'numpy 2.4.6 here, 2.3.0 when flow@synthetic was made; ...'"""
+    """In words: 'numpy 2.4.6 here, 2.3.0 when flow@synthetic was made; ...'."""
     return "; ".join(f"{package} {here or 'missing'} here, {then or 'none'} when {stage} was made"
                      for package, (here, then, stage) in differences.items())
 

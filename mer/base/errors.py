@@ -1,5 +1,6 @@
 """The one exception for what a user can mend, and the wrapper that every command line of the project runs in."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -14,14 +15,19 @@ class MerError(Exception):
 def main(run: Callable[[], int | None]) -> None:
     """Run a command, turning errors into one line and an exit code.
 
-    Exit codes: 0 success, 2 a `MerError` (its one line on stderr), 130 Ctrl-C. Any other exception keeps its traceback,
-    because it is a defect of ours and the traceback is what we need to see.
+    Exit codes: 0 success, 2 a `MerError` (its one line on stderr), 130 Ctrl-C, 141 when who reads the output (`| head`)
+    has closed it. Any other exception keeps its traceback, because it is a defect of ours and the traceback is what we
+    need to see.
     """
     try:
         code = run()
+        sys.stdout.flush()
     except MerError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        sys.exit(141)
     except KeyboardInterrupt:
         print("interrupted; finished items are kept, run the same command again to continue", file=sys.stderr)
         sys.exit(130)

@@ -34,6 +34,8 @@ def knob(low: float | None = None, high: float | None = None, *, above: float | 
 
 @dataclass(frozen=True)
 class Parallel:
+    """Section `parallel`: processes (0: one per core), and who runs them."""
+
     workers: int = knob(0, 4096)
     backend: str = knob(choices=("loky", "dask"))
 
@@ -89,6 +91,11 @@ def profile(profiles: typing.Any, model: object, name: object, path: str | Path 
 
 
 def read_yaml(path: Path) -> dict:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        MerError: there is no such file, or as `parse_yaml`.
+    """
     try:
         return parse_yaml(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError:
@@ -251,6 +258,7 @@ def _expected(hint: typing.Any, limits: Mapping) -> str:
 
 
 def nearest(word: str, known: typing.Iterable) -> str:
+    """The end of an error message: what of `known` was perhaps meant, or nothing."""
     near = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
     return f"; did you mean `{near[0]}`?" if near else ""
 

@@ -38,7 +38,7 @@ def atomic(path: str | Path):
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text atomically, with `\\n` line ends on every system."""
+    r"""Write UTF-8 text atomically, with `\n` line ends on every system."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 

@@ -2,7 +2,6 @@
 
 import argparse
 import itertools
-import os
 import re
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from mer.datasets.clips import raw_root
 from mer.datasets.index import differing_sets, survey, table
 from mer.datasets.rules import Reading
 from mer.datasets.table import markdown
-from mer.datasets.tree import CROWD
+from mer.datasets.tree import CROWD, entries, instead
 
 LEVELS = 3
 
@@ -33,7 +32,7 @@ def guess(root: Path) -> str:
     likely = [name for name, sign in signs.items() if any(re.fullmatch(sign, found) for found in names)]
     if not likely:
         raise MerError(f"{root}: no known release is recognised; tell it by --dataset, one of {', '.join(signs)}, or "
-                       "see data/README.md for the plain layout (clips.csv)")
+                       f"see data/README.md for the plain layout (clips.csv){instead(root)}")
     if len(likely) > 1:
         raise MerError(f"{root} looks like {' and '.join(likely)} at once; give each its own folder, or tell it by "
                        "--dataset")
@@ -43,35 +42,37 @@ def guess(root: Path) -> str:
 def _names(root: Path) -> set[str]:
     names, level = set(), [root]
     for _ in range(LEVELS):
-        entries = [list(os.scandir(folder)) for folder in level]
-        names |= {entry.name.lower() for inside in entries for entry in inside}
+        found = [entries(folder) for folder in level]
+        names |= {entry.name.lower() for inside in found for entry in inside}
         # folders with very many entries hold frames
-        level = [Path(entry.path) for inside in entries if len(inside) <= CROWD for entry in inside if entry.is_dir()]
+        level = [Path(entry.path) for inside in found if len(inside) <= CROWD for entry in inside if entry.is_dir()]
     return names
 
 
 def readings(dataset: str, root: Path, images: str | None, variant: str | None) -> list[tuple[dict, Reading]]:
     """(options, reading) of every variant and kind of images that can be read, the defaults first.
 
-    Raises the first MerError when none can.
+    Prints why the defaults do not read it when something else does. Raises the first MerError when none can.
     """
     release = releases.of(dataset)
     kinds = [images] if images else ["raw", "cropped"] if release.images else ["raw"]
     variants = [variant] if variant else release.variants or [None]
-    found, first_error, seen = [], None, set()
+    found, first_error, seen = [], None, []
     for which, kind in itertools.product(variants, kinds):
         try:
             reading = releases.read(dataset, root, images=kind, variant=which)
         except MerError as error:
             first_error = first_error or error
             continue
-        if reading.clips and (reading.release, kind) not in seen:
-            seen.add((reading.release, kind))
+        if reading.clips and reading.clips not in seen:  # the same clips where a variant has one kind of images
+            seen.append(reading.clips)
             found.append(({"images": kind, "variant": which}, reading))
         elif not reading.clips:
             first_error = first_error or MerError(_no_clip(root, reading))
     if not found:
         raise first_error
+    if found[0][0] != {"images": kinds[0], "variant": variants[0]}:
+        print(f"not read by the defaults: {first_error}")
     return found
 
 
@@ -83,6 +84,7 @@ def _no_clip(root: Path, reading: Reading) -> str:
 def advice(dataset: str, root: Path, options: dict, summary: dict, also: list[str]) -> list[str]:
     """What to do and to set so that the pipeline reads the release as it was read here."""
     sets = [name for name, entry in summary["sets"].items() if sum(n > 0 for n in entry["counts"].values()) > 1]
+    sets.sort(key=lambda name: summary["sets"][name]["expected"] is None)  # first those counted for this version
     release = releases.of(dataset)
     lines = [f"also readable: {', '.join(also)}"] if also else []
     wrong = differing_sets(summary)
@@ -134,6 +136,13 @@ def parser() -> argparse.ArgumentParser:
     diff = commands.add_parser("diff", help="clips in one of two lists only, other classes, other frames")
     diff.add_argument("a", help="a manifest, another table of clips, or a release and a label set: casme2:3-megc")
     diff.add_argument("b")
+    films = commands.add_parser("frames", help="films as folders of numbered images, as the readers want them")
+    films.add_argument("path", type=Path, help="a film, or a folder with films")
+    films.add_argument("out", type=Path, help="folder of the folders, which keep the films' places and names")
+    films.add_argument("--format", choices=["png", "jpg"], default="png", help="png: lossless (default) | jpg")
+    films.add_argument("--quality", type=int, choices=range(1, 101), default=95, metavar="1..100", help="of jpg")
+    films.add_argument("--name", default="{:05d}", help="of a file, with a place for the number (default {:05d})")
+    films.add_argument("--first", type=int, choices=(0, 1), default=1, help="number of a film's first frame")
     for one in (check, clips, diff):
         one.add_argument("--images", choices=["raw", "cropped"])
         one.add_argument("--variant", help="as index.<dataset> in params.yaml")
@@ -145,6 +154,8 @@ def parser() -> argparse.ArgumentParser:
 def run() -> None:
     """Command line; see the module."""
     asked = parser().parse_args()
+    if asked.command == "frames":  # cv2 is slow to import
+        from mer.datasets import video
     if asked.command == "table":
         print(markdown())
     elif asked.command == "list":
@@ -155,6 +166,9 @@ def run() -> None:
             print(lists.text(rows), end="")
         print(f"{len(rows)} clips of {len({row.subject for row in rows})} subjects, list {lists.digest(rows)}",
               file=sys.stderr)
+    elif asked.command == "frames":
+        print("\n".join(video.convert(asked.path, asked.out, form=asked.format, quality=asked.quality, name=asked.name,
+                                      first=asked.first)))
     elif asked.command == "diff":
         a, b = (clips_of(name, asked.root, asked.images, asked.variant) for name in (asked.a, asked.b))
         print(lists.told(a, b, (asked.a, asked.b)))

@@ -1,8 +1,11 @@
 """One row per clip: the table every stage after `index` starts from, and the frame files a row stands for."""
 
 import csv
+import functools
 import os
 import re
+import time
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,8 @@ from typing import Any
 from mer.base.errors import MerError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+IMAGE = re.compile(r"(\d+)\D*(?:" + "|".join(map(re.escape, sorted(IMAGE_SUFFIXES))) + r")\Z", re.IGNORECASE).search
+SETTLED = 2_000_000_000  # nanoseconds, the coarsest clock of a file system in use
 SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -47,7 +52,7 @@ def safe_name(text: str) -> str:
 
 
 def write_clips(path: str | Path, clips: list[Clip]) -> None:
-    """Write clips as CSV in the order given (atomic, '\\n' line ends, an empty cell for a missing apex)."""
+    r"""Write clips as CSV in the order given (atomic, '\n' line ends, an empty cell for a missing apex)."""
     from mer.base.store import write_csv  # here, so that reading clips needs no h5py
 
     write_csv(path, COLUMNS, ([_cell(getattr(clip, name)) for name in COLUMNS] for clip in clips))
@@ -103,14 +108,6 @@ def read_csv(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str,
     return [(line, dict(zip(header, cells, strict=True))) for line, cells in rows]
 
 
-def text_lines(path: Path) -> list[str]:
-    """The lines of a text file without their ends. Raises MerError when it cannot be read or is not UTF-8 text."""
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MerError(f"{path} cannot be read as UTF-8 text: {error}") from error
-
-
 def whole_number(text: str, path: Path, line: int, column: str) -> int:
     """A frame number from a cell; '12.0', which spreadsheets write, is 12. Raises MerError naming the cell."""
     if re.fullmatch(r"-?\d+(\.0*)?", text):
@@ -135,35 +132,58 @@ def frame_number(name: str) -> int | None:
     return int(digits[-1]) if digits else None
 
 
-def numbered_frames(folder: str | Path) -> list[tuple[int, Path]]:
-    """(number, file) of every image in a folder, sorted by number, because padding differs within one release.
+def frame_names(folder: str | Path) -> dict[int, str]:
+    """Number -> name of every image in a folder, sorted by number, because padding differs within one release.
 
     Files that are no images (Thumbs.db, shortcuts, '._img1.jpg' of macOS) and images without a number are passed over;
-    a missing folder gives an empty list. Raises MerError when two images have the same number.
+    a missing folder gives an empty dict. Raises MerError when two images have the same number.
     """
-    if not Path(folder).is_dir():
-        return []
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise MerError(f"{folder} cannot be read: {error.strerror}") from error
     found: dict[int, str] = {}
-    for entry in os.scandir(folder):
-        name = entry.name
-        if name.startswith(".") or os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES:
+    for name in names:
+        match = IMAGE(name)
+        if match is None or name[0] == ".":
             continue
-        number = frame_number(name)
-        if number is None:
-            continue
+        number = int(match[1])
         if number in found:
             raise MerError(f"{folder}: '{found[number]}' and '{name}' are both frame {number}; keep one of them")
         found[number] = name
-    return [(number, Path(folder) / found[number]) for number in sorted(found)]
+    return dict(sorted(found.items()))
+
+
+def numbered_frames(folder: str | Path) -> list[tuple[int, Path]]:
+    """(number, file) of every image in a folder, see `frame_names`."""
+    return [(number, Path(folder) / name) for number, name in frame_names(folder).items()]
 
 
 def frame_files(raw_root: str | Path, clip: Clip) -> list[tuple[int, Path]]:
-    """(number, file) of the frames first..last of a clip, sorted by number. Raises MerError when there are none."""
+    """(number, file) of the frames first..last of a clip, sorted by number. Raises MerError when there are none.
+
+    The folder is listed once for all clips of a video that one process reads.
+    """
     folder = Path(raw_root) / clip.frames_dir
-    frames = [(number, path) for number, path in numbered_frames(folder) if clip.first <= number <= clip.last]
-    if not frames:
+    try:
+        changed = folder.stat().st_mtime_ns
+    except OSError:
+        changed = 0  # missing
+    # a folder changed just now could change again within one tick of the file system's clock
+    listed = _listed if time.time_ns() - changed > SETTLED else _listed.__wrapped__
+    numbers, names = listed(str(folder), changed)
+    part = slice(bisect_left(numbers, clip.first), bisect_right(numbers, clip.last))
+    if not numbers[part]:
         raise MerError(f"{clip.clip_id}: no frame numbered {clip.first}..{clip.last} in {folder}; run index again")
-    return frames
+    return [(number, folder / name) for number, name in zip(numbers[part], names[part], strict=True)]
+
+
+@functools.lru_cache(maxsize=8)  # clips come video by video
+def _listed(folder: str, changed: int) -> tuple[list[int], list[str]]:
+    found = frame_names(folder)
+    return list(found), list(found.values())
 
 
 def dataset_of(subject: str) -> str:

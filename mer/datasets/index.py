@@ -56,7 +56,7 @@ def survey(dataset: str, raw_root: Path, reading: Reading) -> dict:
                   for flag, ids in _flagged(reading.clips).items()},
         "notes": list(reading.notes),
     }
-    summary["causes"] = _causes(summary, labels)
+    summary["causes"] = _causes(summary, labels, _missing_subjects(reading))
     return summary
 
 
@@ -142,8 +142,14 @@ def _flagged(clips: tuple[Clip, ...]) -> dict[str, list[str]]:
     return {flag: ids for flag, ids in flagged.items() if ids}
 
 
-def _causes(summary: dict, labels: Labels) -> list[str]:
-    """Likely causes of differing counts: another version's numbers, rows left out."""
+def _missing_subjects(reading: Reading) -> list[str]:
+    """The subjects of whose rows every one is left out."""
+    present = {clip.subject.split("/", 1)[-1] for clip in reading.clips}
+    return sorted({row.subject for row in reading.excluded if row.subject} - present)
+
+
+def _causes(summary: dict, labels: Labels, missing: list[str]) -> list[str]:
+    """Likely causes of differing counts: another version's numbers, rows left out, whole subjects among them."""
     causes = []
     for name in differing_sets(summary):
         counts = tuple(summary["sets"][name]["counts"].values())
@@ -155,6 +161,9 @@ def _causes(summary: dict, labels: Labels) -> list[str]:
     if summary["excluded"]:
         first = summary["excluded"][0]
         causes.append(f"{len(summary['excluded'])} rows left out, the first {first['clip_id']} ({first['reason']})")
+    if missing:
+        shown = ", ".join(missing[:SHOWN]) + (" ..." if len(missing) > SHOWN else "")
+        causes.append(f"nothing is left of {len(missing)} subjects: {shown}")
     rows = summary["clips"] + len(summary["excluded"])
     return [*causes, f"the annotation itself holds {rows} rows", *summary["notes"]]
 

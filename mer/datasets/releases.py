@@ -2,7 +2,8 @@
 
     DATASETS = {"casme_sq": "micro", "casme_sq_macro": "macro"}   names it reads -> micro, or macro: for pretraining
     VARIANTS = ("auto", "2019", "2014")    optional: subsets or tables, the first is the default; `index.<name>`
-    SIGNS = r"casme2[-_ ]?raw.*"           optional: files and folders, in lower case, that tell the release
+    SIGNS = r"casme2[-_ ]?raw.*"           optional: whole lower-case names of files and folders, its own too,
+                                           three levels deep, that tell the release
     def read(root, *, dataset, images, variant) -> Reading   `images` where it has raw and cropped ones, `variant`
                                                              where it has VARIANTS
 
@@ -73,7 +74,9 @@ def _index() -> type:
 
 
 if TYPE_CHECKING:
-    class Index:  # which variants there are, the readers say
+    class Index:
+        """Section `index`: one attribute per release with several subsets or tables; which, the readers say."""
+
         def __getattr__(self, name: str) -> Any: ...
 else:
     Index = _index()  # the section of params.yaml; its comments say what each key means
@@ -109,7 +112,7 @@ def described(name: str) -> dict[str, str]:
 
 
 def read(name: str, root: str | Path, *, images: str = "raw", variant: str | None = None) -> Reading:
-    """Read the raw release of a dataset in the folder `root`: `clips`, and `excluded` with reasons.
+    r"""Read the raw release of a dataset in the folder `root`: `clips`, and `excluded` with reasons.
 
     Args:
         name: a known release, or any other name for the plain layout.
@@ -123,7 +126,7 @@ def read(name: str, root: str | Path, *, images: str = "raw", variant: str | Non
     >>> from pathlib import Path
     >>> from mer import datasets
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     table = "clip_id,subject,frames,onset,apex,offset,fps,label\\njoy_1,ann,frames/a,1,2,3,100,joy\\n"
+    ...     table = "clip_id,subject,frames,onset,apex,offset,fps,label\njoy_1,ann,frames/a,1,2,3,100,joy\n"
     ...     written = Path(folder, "clips.csv").write_text(table)
     ...     Path(folder, "frames/a").mkdir(parents=True)
     ...     for number in (1, 2, 3):

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer.datasets.clips import Clip, numbered_frames, safe_name
+from mer.datasets.clips import Clip, frame_names, safe_name
 
 LONGEST = 10.0  # seconds; no micro-expression lasts a tenth of it, so a longer row has a typing error
 BRIEF = 0.5  # seconds; what a micro-expression lasts at most, and a macro-expression at least
@@ -40,6 +40,7 @@ class Excluded:
     clip_id: str
     label: str
     reason: str
+    subject: str = ""  # without the dataset's name; '' where a row names none
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,12 @@ def mend(onset: int | None, apex: int | None, offset: int | None, *, ends: tuple
 def _settle(row: Row, root: Path, dataset: str, release: str, fps: float, limit: int | None,
             listing: dict[Path, list[int]]) -> Clip | Excluded:
     def leave_out(reason: str) -> Excluded:
-        return Excluded(safe_name(row.clip_id), row.label, reason)
+        return Excluded(safe_name(row.clip_id), row.label, reason, safe_name(row.subject))
 
     if row.folder is None:
         return leave_out(f"frame folder not found: {row.looked_for}")
     if row.folder not in listing:
-        listing[row.folder] = [number for number, _ in numbered_frames(row.folder)]
+        listing[row.folder] = list(frame_names(row.folder))
     numbers = listing[row.folder]
     where = row.folder.relative_to(root).as_posix()
     if not numbers:

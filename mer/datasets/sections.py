@@ -7,6 +7,8 @@ from mer.base.knobs import knob
 
 @dataclass(frozen=True)
 class Synthetic:
+    """Section `synthetic`: sizes in pixels, rates in frames per second; `macro_...`: of the macro release."""
+
     seed: int = knob(0, 2**31)
     width: int = knob(160, 1920)
     height: int = knob(200, 1920)

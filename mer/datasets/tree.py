@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from mer.base.errors import MerError
 
@@ -20,7 +21,12 @@ def entries(folder: Path) -> list[os.DirEntry]:
         with os.scandir(folder) as found:
             return [entry for entry in found if not entry.name.lower().startswith(SYSTEM)]
     except OSError as error:
-        raise MerError(f"{folder} cannot be read: {error.strerror}; allow it, or move the folder elsewhere") from error
+        unreadable(error)
+
+
+def unreadable(error: OSError) -> NoReturn:
+    """Raise MerError naming the folder."""
+    raise MerError(f"{error.filename} cannot be read: {error.strerror}; allow it, or move it elsewhere") from error
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
@@ -59,7 +65,7 @@ def inside(root: Path, folder: Path) -> str:
 
 def video_files(root: Path) -> Iterator[Path]:
     """Every video below a folder, in no particular order."""
-    for folder, _, names in os.walk(root):
+    for folder, _, names in os.walk(root, onerror=unreadable):
         yield from (Path(folder) / name for name in names if Path(name).suffix.lower() in VIDEOS)
 
 

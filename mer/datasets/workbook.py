@@ -1,4 +1,4 @@
-"""Annotation workbooks: rows of cells, columns found by their header's name wherever the header stands."""
+"""Annotation workbooks: rows of cells, columns found by their header's name wherever the header stands; text files."""
 
 import csv
 import io
@@ -97,3 +97,11 @@ def frame(cell: Cell) -> int | None:
 def text(cell: Cell) -> str:
     """A cell as text, '' for an empty one."""
     return "" if cell is None else str(cell)
+
+
+def text_lines(path: Path) -> list[str]:
+    """The lines of a text file without their ends. Raises MerError when it cannot be read or is not UTF-8 text."""
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MerError(f"{path} cannot be read as UTF-8 text: {error}") from error

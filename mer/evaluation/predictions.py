@@ -39,6 +39,7 @@ class Predictions:
 
     @property
     def classes(self) -> int:
+        """m, the number of classes."""
         return self.p.shape[1]
 
     @property

@@ -7,12 +7,16 @@ from mer.base.knobs import knob
 
 @dataclass(frozen=True)
 class Landmarks:
+    """Section `landmarks`: dlib's model file, null for that of the package; how often a frame may be enlarged."""
+
     model_path: str | None = knob()
     upsample_retry: int = knob(0, 3)
 
 
 @dataclass(frozen=True)
 class Align:
+    """Section `align`: side of the crop and its grey border (0..255), enlargement of the face box."""
+
     size: int = knob(32, 512)
     enlarge: float = knob(1, 6)
     border: int = knob(0, 255)
@@ -21,6 +25,8 @@ class Align:
 
 @dataclass(frozen=True)
 class Sampling:
+    """Section `sampling`: t frames of each of `sets` draws."""
+
     t: int = knob(2, 64)
     span: str = knob(choices=("clip", "onset_offset", "onset_apex"))
     sets: int = knob(1, 64)
@@ -29,9 +35,13 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Flow:
+    """Section `flow`: labelled pairs of a clip."""
+
     pairs: int = knob(1, 64)
 
 
 @dataclass(frozen=True)
 class Dynamic:
+    """Section `dynamic`: which coefficients weigh the frames."""
+
     coeffs: str = knob(choices=("exact", "simple"))

@@ -45,14 +45,17 @@ class Experiment:
 
     @property
     def metrics(self) -> dict[str, float]:
+        """The numbers of its metrics.json."""
         return self.run.metrics
 
     @property
     def synthetic(self) -> bool:
+        """Whether any of its datasets is."""
         return is_synthetic(self.parameters["datasets"])
 
     @property
     def label(self) -> str:
+        """Letter and name, as tables and pages have it."""
         return f"{self.letter} {self.run.name}"
 
 

@@ -20,11 +20,13 @@ def flow_picture(flow: np.ndarray, full: float) -> np.ndarray:
 
 
 def read_rows(root: Path) -> list[dict[str, str]]:
+    """The rows of `<root>/clips.csv` by column, all cells text."""
     with open(root / "clips.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def captioned(picture: np.ndarray, text: str) -> np.ndarray:
+    """A picture (h, w, 3) uint8 below a white strip of CAPTION pixels with `text`."""
     strip = np.full((CAPTION, picture.shape[1], 3), 255, np.uint8)
     cv2.putText(strip, text, (4, CAPTION - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
     return np.vstack([strip, picture])

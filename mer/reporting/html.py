@@ -43,6 +43,7 @@ def section(anchor: str, title: str, *parts: str) -> str:
 
 
 def paragraph(text: str, kind: str = "") -> str:
+    """Escaped text; `kind`: its class in the style sheet."""
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 

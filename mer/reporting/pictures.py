@@ -51,4 +51,5 @@ def note(ax, text: str) -> None:
 
 
 def name_of(row: Predictions) -> str:
+    """Subject and clip of the first row."""
     return f"{row.subject[0]}, clip {row.clip_id[0]}"

@@ -34,6 +34,7 @@ def figure(height: float, title: str, synthetic: bool, width: float = WIDTH) -> 
 
 
 def titled(title: str, synthetic: bool) -> str:
+    """The title, marked where the data are synthetic."""
     return f"{title} (synthetic data)" if synthetic else title
 
 

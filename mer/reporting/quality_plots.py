@@ -5,12 +5,12 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
 
-from mer.labels.points68 import PARTS  # noqa: E402
-from mer.labels.quality import Quality  # noqa: E402
-from mer.reporting.flow_colours import flow_colours, wheel  # noqa: E402
+from mer.labels.points68 import PARTS
+from mer.labels.quality import Quality
+from mer.reporting.flow_colours import flow_colours, wheel
 
 
 def draw(quality: Quality, folder: Path, title: str) -> list[Path]:

@@ -37,6 +37,7 @@ PICTURES = {  # pictures of other stages by file name: caption, alt text
 
 
 def headline(m: dict) -> str:
+    """The scores that have an `about`, as cards with intervals and chance; `m`: metrics.json."""
     chance = {"accuracy": m["chance"], "uar": m["chance"]}  # of uniform guesses; F1's depends on the class sizes
     cards = "".join(html.card(score.words[0].upper() + score.words[1:], score.about, m[score.key],
                               m.get(f"{score.key}_low"), m.get(f"{score.key}_high"), chance.get(score.key))
@@ -69,10 +70,12 @@ def beside(m: dict, run: dict) -> str:
 
 
 def papers(tables: list[Table]) -> str:
+    """The papers' tables, ours beside what is published."""
     return html.section("tables", "Published and ours", *map(html.paper_table, tables))
 
 
 def classes(m: dict, run: dict, reports: Path) -> str:
+    """Recall, precision and F1 of each class under the first selection, with confusion matrix and subjects."""
     t = predictions.read(reports / "predictions.csv").where(run["selection"][0])
     cm = scores.confusion(t.label, t.predicted, t.classes)
     columns = [score(cm) for score in (scores.recall, scores.precision, scores.f1)]
@@ -84,6 +87,7 @@ def classes(m: dict, run: dict, reports: Path) -> str:
 
 
 def learning(reports: Path) -> str:
+    """The loss curves, where they were drawn."""
     return html.section("learning", "Training", _drawn(reports, "curves.png"))
 
 

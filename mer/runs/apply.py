@@ -107,9 +107,8 @@ def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Foota
         if not method.classifies:
             raise MerError(f"{run.folder}: the run was trained without the task `mer` and names no classes")
         clips, rows = method.load(data, plan.entries, device), torch.tensor([0])
-        values = []
-        for network in parallel.progress(networks, total=len(networks), desc="networks", unit="network"):
-            values.append(folds.probabilities(plan, load(run, network).to(device), clips, rows)[0])
+        bar = parallel.progress(networks, total=len(networks), desc="networks", unit="network")
+        values = [folds.probabilities(plan, load(run, network).to(device), clips, rows)[0] for network in bar]
         scores = torch.stack(values).double().numpy()
         nearest = int(np.square(scores - scores.mean(0)).sum(1).argmin())
         shown = networks[nearest]

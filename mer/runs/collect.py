@@ -122,6 +122,11 @@ def _listed() -> list[dict]:
 
 
 def git(*words: str) -> str:
+    """What `git <words>` prints, stripped.
+
+    Raises:
+        MerError: git fails; with what it says.
+    """
     done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise MerError(f"git {' '.join(words)}: {' '.join(done.stderr.split())}")
@@ -129,6 +134,7 @@ def git(*words: str) -> str:
 
 
 def flat(p: Params) -> dict[str, object]:
+    """{"train.steps": 40}, the values as they are."""
     return flatten(asdict(p))
 
 

@@ -40,6 +40,7 @@ class Network:
 
     @property
     def name(self) -> str:
+        """As errors and tables name it."""
         return f"fold {self.fold}, seed {self.seed}"
 
 
@@ -104,6 +105,7 @@ class Run:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the networks' outputs."""
         return tuple(self.about["class_names"])
 
     @functools.cached_property
@@ -122,6 +124,7 @@ class Run:
 
     @property
     def exported(self) -> bool:
+        """Whether it is an export: a folder without data."""
         return self.folder is not None and self.data is None
 
     def _folds(self, data: Path) -> Path:

@@ -1,7 +1,5 @@
 """A clip of one's own: a video or a folder of numbered images, and the row that the index would hold of it."""
 
-import contextlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +10,10 @@ import numpy as np
 from mer.base.errors import MerError
 from mer.datasets.clips import IMAGE_SUFFIXES, Clip, numbered_frames, safe_name
 from mer.datasets.tree import VIDEOS
+from mer.datasets.video import opened
 from mer.labels import images
 
 DATASET, SUBJECT = "own", "own/clip"  # of the user's clip, whose subject is not known
-SILENT = 0  # OpenCV's LOG_LEVEL_SILENT
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def footage(path: Path) -> Footage:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise MerError(f"{path}: a single image; expected a video, or the folder of the frames")
     count, fps = 0, 0.0
-    with _video(path) as video:
+    with opened(path) as video:
         if video is not None:
             fps = video.get(cv2.CAP_PROP_FPS)
             while video.grab():
@@ -58,28 +56,10 @@ def footage(path: Path) -> Footage:
     return Footage(path, list(range(1, count + 1)), fps if 0 < fps < 1e5 else None, lambda clip: _decode(path, clip))
 
 
-def _set_log_level(level: int) -> int:
-    """Set what OpenCV says on stderr; returns the level before. The function moved to `cv2.utils.logging` in 4.13."""
-    return (cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel)(level)
-
-
-@contextlib.contextmanager
-def _video(path: Path):
-    """OpenCV's capture of a video, None if it cannot be opened; what FFmpeg mutters about it is silenced."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    before = _set_log_level(SILENT)
-    video = cv2.VideoCapture(str(path))
-    try:
-        yield video if video.isOpened() else None
-    finally:
-        video.release()
-        _set_log_level(before)
-
-
 def _decode(path: Path, clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
-    with _video(path) as video:
+    with opened(path) as video:
         number = 0
-        while video.grab() and (number := number + 1) <= clip.last:
+        while video is not None and video.grab() and (number := number + 1) <= clip.last:
             if number >= clip.first:
                 image = video.retrieve()[1]
                 yield number, image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)

@@ -49,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_collect(words: list[str]) -> None:
+    """`words`: the command line, for `parser`. Writes the tables and tells how many cells are filled.
+
+    Raises:
+        MerError: no such table, or as `collect`.
+    """
     args = parser().parse_args(words)
     names = [fill.known(name) for name in args.names] or list(fill.names())
     found = collect.collect()
@@ -67,6 +72,7 @@ def run_collect(words: list[str]) -> None:
 
 
 def run() -> None:
+    """`queue ...` goes to queue.py, all else is collected."""
     words = sys.argv[1:]
     return queue.run(words[1:]) if words[:1] == ["queue"] else run_collect(words)
 

@@ -42,6 +42,11 @@ def names() -> dict[str, str]:
 
 
 def known(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        MerError: no paper has such a table; with the nearest.
+    """
     there = names()
     if name not in there:
         near = difflib.get_close_matches(name.lower(), there, 1, 0.4)
@@ -181,7 +186,7 @@ def describe(run: Run, metrics: list[str]) -> str:
     words = ["SYNTHETIC faces, not the paper's data" if is_synthetic(datasets) else "", " + ".join(datasets),
              f"N = {m['n_clips']:g} clips of {m['n_subjects']:g} subjects", f"label set {p['classes']}",
              f"list {run.clip_list}" if run.clip_list else "",
-             f"selection {list(p['selection'])[0]}", f"seeds {', '.join(map(str, p['seeds']))}",
+             f"selection {p['selection'][0]}", f"seeds {', '.join(map(str, p['seeds']))}",
              f"profile {p['profile']}", _pretraining(p),
              _of_model(p, "note", ""),
              f"accuracy sd over seeds {100 * m['accuracy_sd']:.1f}" if "accuracy_sd" in m else "",

@@ -29,6 +29,7 @@ class Job:
 
     @property
     def command(self) -> list[str]:
+        """The words after `dvc`."""
         return ["exp", "run", "--queue", "--name", self.name, *(w for text in self.overrides for w in ("-S", text))]
 
 
@@ -74,6 +75,11 @@ def plan(book: dict, name: str, fixed: dict[str, object], datasets: list[str], f
 
 
 def run(words: list[str]) -> None:
+    """`words`: the command line after `queue`. Prints the jobs, and with --run queues them.
+
+    Raises:
+        MerError: no such table, or a value that a row cannot have.
+    """
     parser = argparse.ArgumentParser(prog="python -m mer.tables queue",
                                      description="Print the `dvc exp run --queue` lines that fill a table.")
     parser.add_argument("name", metavar="TABLE", help="<model>-<the table's number>, see mer/tables/README.md")
@@ -154,7 +160,7 @@ def _overrides(raw: dict, wanted: dict, fixed: dict, where: str) -> tuple[Params
             p = collect.resolve(raw, changes)
     except MerError as error:
         raise MerError(f"{where}: {error}") from None
-    against = [key for key in differing(wanted, collect.flat(p))]
+    against = list(differing(wanted, collect.flat(p)))
     if against:
         raise MerError(f"{where} wants {against[0]} = {wanted[against[0]]}, not {_plain(collect.flat(p)[against[0]])!r}"
                        + ("; leave out this -S" if against[0] in fixed else ""))

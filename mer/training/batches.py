@@ -25,6 +25,7 @@ class Entry:
 
     @property
     def subject(self) -> str:
+        """Prefixed with the dataset, as the clip's."""
         return self.clip.subject
 
 
@@ -110,7 +111,7 @@ def train_batch(clips: Clips, rows: torch.Tensor, *, crop: int, flip: bool, flow
 
     All random numbers come from `generator` (on the CPU, so that every device draws the same).
     """
-    n_sets, t, height, width = clips.frames.shape[1:]
+    n_sets, _, height, width = clips.frames.shape[1:]
     count = len(rows)
 
     def draw(high: int) -> torch.Tensor:

@@ -50,7 +50,7 @@ def test_damaged_missing_and_foreign_shards_are_named(tmp_path):
 
 
 def test_json_refuses_nan_and_names_a_damaged_file(tmp_path):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not JSON compliant"):
         store.write_json(tmp_path / "m.json", {"a": float("nan")})
     assert not list(tmp_path.iterdir())
     (tmp_path / "m.json").write_text("{")

@@ -20,15 +20,15 @@ from types import SimpleNamespace
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products on a GPU ask for
 
-import torch  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from models.fdp import fdp_reference  # noqa: E402
 
-from mer.models.fdp.config import STAGES, TASKS, FdpConfig  # noqa: E402
+from mer.models.fdp.config import STAGES, TASKS, Config  # noqa: E402
 from mer.models.fdp.losses import fdp_losses  # noqa: E402
 from mer.models.fdp.network import FDP  # noqa: E402
 
@@ -103,7 +103,7 @@ def main() -> None:
     # stochastic depth off: it only draws, and the compared networks would draw differently
     changes = {"width": args.width, "tasks": tuple(args.tasks.split(",")), "drop_path": 0.0,
                "n_global": (args.global_blocks,) * STAGES}
-    cfg = FdpConfig(**changes)
+    cfg = Config(**changes)
     model = FDP(cfg, 5).to(args.device)
     looped = FDP(dataclasses.replace(cfg, frame_fold="loop"), 5).to(args.device)
     looped.load_state_dict(model.state_dict())

@@ -18,13 +18,13 @@ from types import SimpleNamespace
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products on a GPU ask for
 
-import torch  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from mer.models.ma2mi.config import Ma2miConfig, latent_shape, loss_weights  # noqa: E402
+from mer.models.ma2mi.config import Config, latent_shape, loss_weights  # noqa: E402
 from mer.models.ma2mi.losses import ma2mi_losses, match, random_affine, unit_vectors, warp_images  # noqa: E402
 from mer.models.ma2mi.network import MIACNet  # noqa: E402
 
@@ -60,7 +60,7 @@ def timer(device: str):
     return now
 
 
-def make_batch(cfg: Ma2miConfig, count: int, device: str) -> SimpleNamespace:
+def make_batch(cfg: Config, count: int, device: str) -> SimpleNamespace:
     """Random frames, latents and transforms of the shapes that a step is given."""
     channels, side, _ = latent_shape(cfg)
     generator = torch.Generator().manual_seed(0)
@@ -79,7 +79,7 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.dtype != "fp32"
     torch.manual_seed(0)
     width, depth, heads = map(int, args.dit.split(","))
-    cfg = Ma2miConfig(size=args.size, width=args.width, dit_width=width, dit_depth=depth, dit_heads=heads,
+    cfg = Config(size=args.size, width=args.width, dit_width=width, dit_depth=depth, dit_heads=heads,
                       patch=args.patch, autoencoder=args.autoencoder, match=args.match)
     pretraining = args.stage == "pretrain"
     model = MIACNet(cfg, 0 if pretraining else 5, reconstruct=pretraining).to(args.device)

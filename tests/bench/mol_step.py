@@ -16,15 +16,15 @@ from pathlib import Path
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products on a GPU ask for
 
-import torch  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from models.mol import mol_reference  # noqa: E402
 
-from mer.models.mol.config import TASKS, MolConfig  # noqa: E402
+from mer.models.mol.config import TASKS, Config  # noqa: E402
 from mer.models.mol.network import MOL  # noqa: E402
 
 NO_WORK = ("detach", "alias", "_unsafe_view", "empty", "empty_like", "new_empty")
@@ -89,7 +89,7 @@ def main() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.dtype != "fp32"
     torch.manual_seed(0)
-    model = MOL(MolConfig(width=args.width, t=args.t, dropout=0.0, tasks=tuple(args.tasks.split(","))), 5)
+    model = MOL(Config(width=args.width, t=args.t, dropout=0.0, tasks=tuple(args.tasks.split(","))), 5)
     model.to(args.device)
     frames = torch.rand(args.batch, args.t, 1, 128, 128, device=args.device)
     pairs = torch.randint(args.t - 1, (args.batch, args.pairs), device=args.device) if args.pairs else None

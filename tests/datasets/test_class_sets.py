@@ -25,7 +25,7 @@ def test_classes_keep_their_order_and_take_several_labels():
     assert class_index(clip("joy", "bad", "2"), labels) == 1
 
 
-@pytest.mark.parametrize("body,words", [
+@pytest.mark.parametrize(("body", "words"), [
     ({}, ["sets"]),
     ({"sets": {}}, ["sets"]),
     ({"sets": [1]}, ["sets"]),

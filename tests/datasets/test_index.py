@@ -57,7 +57,7 @@ def test_published_counts_that_agree_pass(mine, capsys):
     assert line.split() == ["2", "joy", "1", "1", "0"]
 
 
-@pytest.mark.parametrize("counts,subjects", [("[2, 1]", 2), ("[1, 1]", 3)])
+@pytest.mark.parametrize(("counts", "subjects"), [("[2, 1]", 2), ("[1, 1]", 3)])
 def test_counts_that_differ_stop_the_run_unless_accepted(mine, capsys, counts, subjects):
     published = COUNTED.replace("[1, 1]", counts).replace("subjects: 2", f"subjects: {subjects}")
     (mine / "classes.yaml").write_text(published)

@@ -49,6 +49,7 @@ def test_cropped_only_gives_the_setting_that_reads_it(monkeypatch, capsys, tmp_p
     micro.casme2_frames(tmp_path, raw="trash")
     shutil.rmtree(tmp_path / "trash")
     out = run(monkeypatch, capsys, tmp_path)
+    assert out.startswith("not read by the defaults: ") and "cropped looks alike" in out.splitlines()[0]
     assert yaml.safe_load(out.split("params.yaml:\n")[1])["index"]["images"] == "cropped"
 
 

@@ -89,7 +89,7 @@ def samm_parts(root):
     move(root, [("SAMM/031", "SAMM-002/SAMM/031"), ("SAMM/030/030_1_2", "SAMM-002/SAMM/030/030_1_2")])
 
 
-@pytest.mark.parametrize("name,write,count", [
+@pytest.mark.parametrize(("name", "write", "count"), [
     ("dfew", dfew_parts, 4), ("ferv39k", ferv39k_parts, 3), ("casme3", casme3_parts, len(micro.CASME3)),
     ("casme3", casme3_zip_a_subject, len(micro.CASME3)), ("affwild2", affwild2_batches, None),
     ("affwild2", affwild2_batches_alone, None), ("casme2", casme2_parts, len(micro.CASME2)),
@@ -152,7 +152,7 @@ def test_folders_of_one_name_in_each_other(tmp_path):
     assert undoubled(tmp_path / "s01") == tmp_path / "s01/s01/s01"
 
 
-@pytest.mark.parametrize("place,image,expected", [
+@pytest.mark.parametrize(("place", "image", "expected"), [
     ("Cropped", "img1.jpg", True), ("CASME2_preprocessed_Li Xiaobai", "reg_img1.jpg", True),
     ("CASME2-RAW", "img1.jpg", False), (".", "reg_img1.jpg", True)])
 def test_crops_are_told_by_the_path_or_the_names_of_the_images(tmp_path, place, image, expected):

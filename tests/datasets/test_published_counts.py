@@ -22,7 +22,7 @@ def clips_of(dataset, release, labels, subject_of):
 def casme2(release, labels):
     """Clips of 26 subjects: sub18 has only others, sub10 only others and one fear."""
     def subject_of(i, label):
-        number = {("fear", 0): 10}.get((label, i - sum(labels[name] for name in labels if name < label)), None)
+        number = {("fear", 0): 10}.get((label, i - sum(labels[name] for name in labels if name < label)))
         if label == "others":
             return f"sub{i % 26 + 1:02d}"
         return f"sub{number or [n for n in range(1, 27) if n not in (10, 18)][i % 24]:02d}"
@@ -51,7 +51,7 @@ def surveyed(reading, dataset="casme2"):
     return survey(dataset, Path("."), reading)
 
 
-@pytest.mark.parametrize("release,labels", [
+@pytest.mark.parametrize(("release", "labels"), [
     ("2019", LABELS_2019), ("2014", LABELS_2014), ("updated", LABELS_UPDATED)])
 def test_all_tables_of_casme2_pass_in_every_set(release, labels):
     summary = surveyed(casme2(release, labels))
@@ -116,7 +116,7 @@ def test_the_composite_of_megc2019():
     assert (sum(entry.total for entry in expected), sum(entry.subjects for entry in expected)) == (442, 68)
 
 
-@pytest.mark.parametrize("dataset,name,release,total", [
+@pytest.mark.parametrize(("dataset", "name", "release", "total"), [
     ("casme2", "5", "2019", 249), ("casme2", "5", "2014", 246), ("casme2", "3", "2019", 156),
     ("casme2", "all", "2014", 255), ("casme2", "3", "2014", 156), ("casme2", "3-150", "2014", 147),
     ("casme2", "all", "updated", 256), ("casme2", "5", "updated", 247),

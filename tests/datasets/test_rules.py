@@ -7,7 +7,7 @@ from mer.datasets.clips import Clip, frame_files
 from mer.datasets.rules import FLAGS, Row, mend, settle
 
 
-@pytest.mark.parametrize("given,ends,longest,expected", [
+@pytest.mark.parametrize(("given", "ends", "longest", "expected"), [
     ((5, 8, 12), None, 100, (5, 8, 12, [])),
     ((5, None, 12), None, 100, (5, None, 12, ["no_apex"])),
     ((5, 0, 12), None, 100, (5, None, 12, ["no_apex"])),
@@ -33,7 +33,7 @@ def test_order_of_frames_is_mended_by_rule(given, ends, longest, expected):
     assert mend(*given, ends=ends, longest=longest) == expected
 
 
-@pytest.mark.parametrize("given,ends,brief,expected", [
+@pytest.mark.parametrize(("given", "ends", "brief", "expected"), [
     ((20, 20, 900), None, 15, (20, None, 35, ["offset_guessed", "apex_at_onset"])),
     ((20, 20, 900), None, None, (20, 20, None, ["offset_guessed"])),
     ((20, 20, 0), None, 15, (20, None, 35, ["offset_guessed", "apex_at_onset"])),
@@ -65,7 +65,7 @@ def settled(tmp_path, **changes):
     return (clips or excluded)[0]
 
 
-@pytest.mark.parametrize("numbers,changes,first,last,apex,flags", [
+@pytest.mark.parametrize(("numbers", "changes", "first", "last", "apex", "flags"), [
     (range(1, 20), {}, 5, 12, 8, ""),
     (range(7, 20), {}, 7, 12, 8, "clamped"),
     (range(1, 11), {}, 5, 10, 8, "clamped"),
@@ -90,7 +90,7 @@ def test_clips_are_clamped_to_the_frames_on_disk(tmp_path, numbers, changes, fir
     assert set(filter(None, clip.flags.split(";"))) <= set(FLAGS)
 
 
-@pytest.mark.parametrize("numbers,changes,reason", [
+@pytest.mark.parametrize(("numbers", "changes", "reason"), [
     ([], {}, "holds no numbered image"),
     (range(50, 60), {}, r"no frame of 5..12 in f \(frames 50..59\)"),
     (range(1, 20), {"offset": 3, "apex": 4}, "onset 5, apex 4, offset 3"),

@@ -41,7 +41,7 @@ def test_missing_columns_are_named(tmp_path):
         by_header([["Subject", "Onset"]], ("Subject", "Onset", "Apex", "Offset"), tmp_path / "t.xlsx")
 
 
-@pytest.mark.parametrize("cell,number", [
+@pytest.mark.parametrize(("cell", "number"), [
     (46, 46), ("46", 46), ("46.0", 46), (0, 0), ("/", None), ("", None), (None, None), ("4-6", None), (2.5, None),
     (-3, None)])
 def test_frame_numbers(cell, number):

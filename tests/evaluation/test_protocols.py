@@ -113,7 +113,7 @@ def test_kfold_seeds_give_other_parts():
 
 
 def test_predefined_folds_test_every_clip_once():
-    ids, labels, subjects = clips({"dfew/x": [0, 1, None, 1, 0, 1]})
+    ids, labels, _ = clips({"dfew/x": [0, 1, None, 1, 0, 1]})
     folds = protocols.predefined(ids, labels, ["1", "2", "2", "1", "3", "3"])
     assert [fold.name for fold in folds] == ["1", "2", "3"]
     assert sorted(np.concatenate([fold.test for fold in folds]).tolist()) == [0, 1, 3, 4, 5]

@@ -30,7 +30,7 @@ def rendered(tmp_path_factory):
 
 
 def test_dlib_finds_the_face_and_its_points(rendered):
-    root, clip, truth, record = rendered
+    _, clip, truth, record = rendered
     assert (record["how"] == faces.PLAIN).all() and (record["faces"] == 1).all() and record["score"].min() > 0.5
     true = true_points(clip.clip_id, truth, record["numbers"])
     assert true.shape == record["points"].shape

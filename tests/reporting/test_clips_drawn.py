@@ -8,7 +8,7 @@ from reporting.test_plots import inks
 
 from mer.base import store
 from mer.evaluation import grad_cam, outputs
-from mer.models.fdp.config import FdpConfig
+from mer.models.fdp.config import Config
 from mer.models.ma2mi import pictures as ma2mi_drawings
 from mer.reporting import clips_drawn, pictures, pretraining_plots
 
@@ -16,7 +16,7 @@ from mer.reporting import clips_drawn, pictures, pretraining_plots
 def draw(root, t, count=3, frames=8, slope=1.0, **more) -> int:
     sampling = {"t": frames, "span": "clip", "seed": 0}
     return clips_drawn.draw("ma2mi" if frames == 2 else "fdp", t.where("last"), root / "data", root, count, True,
-                            crop=64, sampling=sampling, cfg=FdpConfig(rank_slope=slope), **more)
+                            crop=64, sampling=sampling, cfg=Config(rank_slope=slope), **more)
 
 
 def words(path) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import os
 import re
@@ -174,7 +175,7 @@ def test_page_is_accessible(outline):
     assert len(outline.all("h1")) == len(outline.all("main")) == 1
     assert "width=device-width" in next(a["content"] for a in outline.all("meta") if a.get("name") == "viewport")
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
-    assert levels[0] == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False)), levels
+    assert levels[0] == 1 and all(b - a <= 1 for a, b in itertools.pairwise(levels)), levels
     assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img")) and len(outline.all("img")) == 8
     assert all(attrs.get("scope") in ("col", "row", "colgroup", "rowgroup") for attrs in outline.all("th"))
     assert all("aria-labelledby" in attrs for attrs in outline.all("table")) and len(outline.all("table")) >= 5
@@ -309,6 +310,7 @@ def browse(page: Path, folder: Path, *options: str) -> subprocess.CompletedProce
          *options, page.as_uri()], text=True, capture_output=True, timeout=120, check=False)
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 @pytest.mark.parametrize(("width", "height"), [(1200, 3000), (500, 3000)])
 def test_page_opens_in_chromium(finished, tmp_path, width, height):
@@ -325,6 +327,7 @@ def test_page_opens_in_chromium(finished, tmp_path, width, height):
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500, "pictures are drawn"
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 def test_chromium_finds_tables_and_loaded_pictures(finished, tmp_path, text):
     """The browser itself reports what it laid out: a script is added to a copy of the page, which has none."""
@@ -367,6 +370,7 @@ def framed(text: str, folder: Path, width: int) -> dict:
     return json.loads(unescape(re.search('data-found="([^"]+)"', done.stdout)[1]))
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 def test_on_a_phone_what_is_ours_lies_on_the_screen_in_every_paper_table(text, tmp_path):
     """In this run's page, and in every table of every paper with all of our cells filled."""

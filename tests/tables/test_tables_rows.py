@@ -55,7 +55,7 @@ def test_every_row_is_valid_and_builds(short, name, profile):
     assert found
     for row, wanted in found:
         assert set(wanted) <= {*collect._leaves(RAW)}, row
-        p, changes = queue._overrides(RAW, wanted, {"profile": profile}, name)
+        p, _ = queue._overrides(RAW, wanted, {"profile": profile}, name)
         assert p.profile == profile and p.model == short
         assert not tables.differing(wanted, collect.flat(p))
         assert size(p.model, getattr(p, p.model), len(label_set(p.datasets[0], p.classes).names)) > 0
@@ -67,7 +67,7 @@ def test_the_shipped_parameters_are_the_full_method_of_each_paper_but_for_the_da
     """A default that moves away from the tables' rows would make every row need overrides that nobody asked for."""
     for short in tables.PAPERS:
         book = tables.paper(short)
-        p, changes = queue._overrides(RAW, book["defaults"], {"profile": RAW["profile"]}, short)
+        _, changes = queue._overrides(RAW, book["defaults"], {"profile": RAW["profile"]}, short)
         assert set(dict(changes)) <= {"model"}, changes
 
 

@@ -1,6 +1,7 @@
 """The training loop: resumable at a step to the same bytes, its randomness a function of (seed, step)."""
 
 import math
+from typing import ClassVar
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ class Small(nn.Module):
 
 
 class SmallMethod(Method):
-    weights = {"mer": 1.0}
+    weights: ClassVar = {"mer": 1.0}
 
     def losses(self, outputs, batch):
         return {"mer": nn.functional.cross_entropy(outputs["logits"], batch.label)}

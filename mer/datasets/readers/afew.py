@@ -10,7 +10,7 @@ The test part has no labels and is not read. No persons are named: `subject` is 
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.datasets.places import merged
+from mer.datasets.places import merged, undoubled
 from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import holders, inside, instead, subfolders, video_files
 
@@ -23,7 +23,7 @@ SPLITS = {"train": "train", "train_afew": "train", "val": "validation", "val_afe
 
 def read(root: Path, *, dataset: str) -> Reading:
     """Read both labelled parts. Raises MerError when neither is found, or no aligned faces are."""
-    parts = {SPLITS[name]: path for holder in holders(root, "|".join(SPLITS))
+    parts = {SPLITS[name]: undoubled(path) for holder in holders(root, "|".join(SPLITS))
              for name, path in subfolders(holder).items() if name in SPLITS}
     notes: list[str] = []
     rows, aligned = [], 0

@@ -18,10 +18,10 @@ from itertools import groupby
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.datasets.clips import text_lines
 from mer.datasets.places import merged
 from mer.datasets.rules import Excluded, Reading, Row, settle
 from mer.datasets.tree import holders, inside, instead, subfolders
+from mer.datasets.workbook import text_lines
 
 DATASETS = {"affwild2": "macro"}
 VARIANTS = ("auto", "8", "7")

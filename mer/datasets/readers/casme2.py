@@ -19,7 +19,7 @@ from mer.datasets.workbook import Cell, by_header, frame, read_sheets, text
 
 DATASETS = {"casme2": "micro"}
 VARIANTS = ("auto", "2019", "2014", "updated")
-SIGNS = r"casme2[-_ ]?(coding|label|raw).*"
+SIGNS = r"casme[-_ ]?(2|ii)[-_ ]?(coding|label|raw).*"
 FPS = 200.0
 SUBJECT = r"sub\d\d"
 COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")

@@ -76,6 +76,7 @@ def _rows(table: Path, flag: str, frames: Places) -> list[tuple[float, Row]]:
 
 
 def _fps(cell: Cell, table: Path, line: int) -> float:
-    if not frame(cell):
+    found = frame(cell)
+    if not found:
         raise MerError(f"{table}: row {line}, column Fps holds '{text(cell)}'; expected frames per second, such as 200")
-    return float(frame(cell))
+    return float(found)

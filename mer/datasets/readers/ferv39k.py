@@ -9,10 +9,10 @@ No persons are named: `subject` is a group of up to a hundred clips of one scene
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.datasets.clips import text_lines
 from mer.datasets.places import find_places
 from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, inside, instead
+from mer.datasets.workbook import text_lines
 
 DATASETS = {"ferv39k": "macro"}
 SIGNS = r"[23]_clipsfor.*|4_setups"

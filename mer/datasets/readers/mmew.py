@@ -18,7 +18,7 @@ from mer.base.errors import MerError
 from mer.datasets.clips import IMAGE_SUFFIXES, frame_number
 from mer.datasets.places import find_places
 from mer.datasets.rules import Reading, Row, settle
-from mer.datasets.tree import find_tables, holders, inside, newest_table, subfolders
+from mer.datasets.tree import find_tables, holders, inside, newest_table, subfolders, unreadable
 from mer.datasets.workbook import by_header, frame, read_sheets, text
 
 DATASETS = {"mmew": "micro", "mmew_macro": "macro"}
@@ -57,7 +57,7 @@ def read(root: Path, *, dataset: str) -> Reading:
 def _read_macro(root: Path, dataset: str) -> Reading:
     """Every image below a folder named ..macro.. is a clip of one frame; its folder is its label."""
     rows = []
-    for folder, children, names in os.walk(root):
+    for folder, children, names in os.walk(root, onerror=unreadable):
         children.sort()
         path = Path(folder)
         if "macro" not in inside(root, path):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from mer.base.errors import MerError
-from mer.datasets.clips import SAFE_NAME, Clip, numbered_frames, positive, read_csv, whole_number
+from mer.datasets.clips import SAFE_NAME, Clip, frame_names, positive, read_csv, whole_number
 from mer.datasets.rules import Excluded, Reading
 
 DATASETS = {"synthetic": "micro", "synthetic_macro": "macro"}  # and every dataset of one's own
@@ -69,7 +69,7 @@ def _with_frames(root: Path, clip: Clip) -> Clip | Excluded:
         reason = f"frame folder {clip.frames_dir} does not exist"
     if reason:
         return Excluded(clip.clip_id, clip.label_raw, reason)
-    numbers = {number for number, _ in numbered_frames(root / clip.frames_dir)}
+    numbers = frame_names(root / clip.frames_dir)
     if not numbers:
         return Excluded(clip.clip_id, clip.label_raw, f"frame folder {clip.frames_dir} holds no numbered image")
     for name in ("onset", "apex", "offset"):

@@ -13,7 +13,7 @@ from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import by_header, frame, read_sheets, text
 
 DATASETS = {"samm": "micro"}
-SIGNS = r"samm.*micro_facs.*|samm_crop"
+SIGNS = r"samm.*micro_facs.*|samm_crop|samm\.xlsx?"
 FPS = 200.0
 COLUMNS = ("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame", "Action Units", "Estimated Emotion")
 TABLES = r"samm(.*micro_facs.*)?\.(xlsx?|csv)"

@@ -96,15 +96,18 @@ def _read_long(root: Path, dataset: str, camera: str, variant: str) -> Reading:
         accept=lambda folder: not _is_short(folder) and bool(
             {f"{camera}_long", f"smic-{camera}-e", f"smic_{camera}_e"} & set(inside(root, folder).split("/"))))
     folders = {_parts(clip.name, clip)[0]: clip for clip in frames.folders.values()}
-    rows, passed = [], 0
+    rows, passed, repeated = [], 0, []
     for record in _long_records(next(iter(read_sheets(table).values())), table):
         if not CLIP.fullmatch(record["name"]):
             passed += 1  # notes below the data
             continue
         clip_id, subject, label = _parts(record["name"], table)
-        for count, (onset, offset) in enumerate(record["pairs"], 1):
+        repeated += [clip_id] * (len(record["pairs"]) - len(set(record["pairs"])))
+        for count, (onset, offset) in enumerate(dict.fromkeys(record["pairs"]), 1):
             rows.append(Row(clip_id if count == 1 else f"{clip_id}_{count}", subject, folders.get(clip_id), onset, None,
                             offset, label, looked_for=frames.looked_for(subject, clip_id)))
+    if repeated:
+        notes.append(f"{table.name} repeats an expression of {', '.join(repeated)}; it was read once")
     if passed:
         notes.append(f"{passed} rows of {table.name} without a clip's name were passed over (text below the data)")
     clips, excluded = settle(rows, root=root, dataset=dataset, release=variant, fps=FPS[camera])

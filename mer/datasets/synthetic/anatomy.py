@@ -16,6 +16,7 @@ def gauss(x: np.ndarray, y: np.ndarray, cx: float, cy: float, sx: float, sy: flo
 
 
 def sigmoid(t: np.ndarray) -> np.ndarray:
+    """Logistic function, of any shape; its ends are cut at |t| = 40, so that nothing overflows."""
     return 1 / (1 + np.exp(np.clip(-t, -40, 40)))
 
 

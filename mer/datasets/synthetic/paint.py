@@ -26,6 +26,7 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(h, w)."""
         return self.y.size, self.x.size
 
 

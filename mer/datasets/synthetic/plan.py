@@ -59,6 +59,7 @@ class Release:
         return min(self.width / 280, self.height / 340)
 
     def subject_name(self, subject: int) -> str:
+        """Name of the 0-based subject: the prefix of the release and two digits from 01."""
         return f"{PREFIX[self.name]}{subject + 1:02d}"
 
     def clips(self, subject: int) -> Iterator[tuple[str, str, int]]:

@@ -33,6 +33,7 @@ def encode(linear: np.ndarray) -> np.ndarray:
 
 
 def halve(picture: np.ndarray) -> np.ndarray:
+    """A picture (h, w) or (h, w, C) at half its side, each pixel the mean of 2 x 2."""
     return cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
 
 

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from mer.models.fdp.config import FEATURES, SIZE, FdpConfig, scaled
+from mer.models.fdp.config import FEATURES, SIZE, Config, scaled
 from mer.models.fdp.feature_transformer import FeatureTransformer, init
 from mer.models.fdp.self_attention import SelfAttention
 from mer.models.parts.pointwise import StridedPointwise
 from mer.models.parts.pooling import max_pool_overlapping
 
 
-def make_backbone(cfg: FdpConfig) -> nn.Module:
+def make_backbone(cfg: Config) -> nn.Module:
     """The network that maps a frame (N, in_channels, 64, 64) to its representation (N, 4096)."""
     return {"local_global": FeatureTransformer, "vit_base": VitBase, "resnet18": ResNet18}[cfg.backbone](cfg)
 
@@ -23,7 +23,7 @@ class VitBase(nn.Module):
 
     PATCH, LAYERS, HEADS, CHANNELS = 16, 12, 12, 768
 
-    def __init__(self, cfg: FdpConfig):
+    def __init__(self, cfg: Config):
         super().__init__()
         channels = scaled(self.CHANNELS, cfg.width, self.HEADS)
         self.patches = nn.Conv2d(cfg.in_channels, channels, self.PATCH, self.PATCH)
@@ -37,6 +37,7 @@ class VitBase(nn.Module):
             nn.init.trunc_normal_(token, std=0.02)
 
     def forward(self, frames: Tensor) -> Tensor:
+        """Frames (N, in_channels, 64, 64) -> (N, 4096), of the class token."""
         tokens = self.patches(frames).flatten(2).mT
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1) + self.position
         return self.project(self.norm(self.layers(tokens)[:, 0]))
@@ -53,6 +54,7 @@ class VitLayer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """(N, P, C) -> the same shape."""
         tokens = tokens + self.attention(self.norm_attention(tokens))
         return tokens + self.mlp(self.norm(tokens))
 
@@ -60,7 +62,7 @@ class VitLayer(nn.Module):
 class ResNet18(nn.Module):
     """ResNet with 2, 2, 2, 2 basic blocks of 64, 128, 256, 512 channels."""
 
-    def __init__(self, cfg: FdpConfig):
+    def __init__(self, cfg: Config):
         super().__init__()
         channels = scaled(64, cfg.width, 1)
         self.stem = nn.Sequential(
@@ -79,6 +81,7 @@ class ResNet18(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, frames: Tensor) -> Tensor:
+        """Frames (N, in_channels, 64, 64) -> (N, 4096), of the mean over positions."""
         return self.project(self.blocks(max_pool_overlapping(self.stem(frames))).mean((2, 3)))
 
 
@@ -99,4 +102,5 @@ class BasicBlock(nn.Module):
             self.skip.extend([StridedPointwise(inputs, channels, stride), nn.BatchNorm2d(channels)])
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride)), not negative."""
         return torch.relu(self.body(maps) + self.skip(maps))

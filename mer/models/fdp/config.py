@@ -35,7 +35,7 @@ MEASURES = (
 
 
 @dataclass(frozen=True)
-class FdpConfig:
+class Config:
     """Every switch of FDP. Defaults are the paper's form at full width.
 
     Fields marked (ours) are in neither the paper nor the released code.
@@ -81,9 +81,6 @@ class TopLevel:
     lambda_r: float = knob(0, 1e6)
 
 
-Config = FdpConfig
-
-
 def labels(p) -> tuple[str, ...]:
     """The label stores that a run with parameters `p` reads beside the aligned clips."""
     return ("dynamic",)
@@ -94,12 +91,12 @@ def scaled(channels: int, width: float, step: int) -> int:
     return step * max(1, round(channels * width / step))
 
 
-def local_channels(cfg: FdpConfig, stage: int) -> int:
+def local_channels(cfg: Config, stage: int) -> int:
     """Channels of the local blocks of stage 0..3."""
     return scaled(LOCAL[stage], cfg.width, cfg.head_dim)
 
 
-def global_channels(cfg: FdpConfig, stage: int) -> tuple[int, int]:
+def global_channels(cfg: Config, stage: int) -> tuple[int, int]:
     """Channels (attention, convolution) of the global blocks of stage 0..3, three to one; together their output.
 
     # released code: the first part rounded to a multiple of 32; here: of head_dim, the same at width 1.
@@ -109,7 +106,7 @@ def global_channels(cfg: FdpConfig, stage: int) -> tuple[int, int]:
     return attention, total - attention
 
 
-def validate(cfg: FdpConfig) -> list[str]:
+def validate(cfg: Config) -> list[str]:
     """The problems of `cfg`, each one line that names the field, its value and what was expected; empty = valid."""
     if problems := knobs.problems(cfg, "fdp"):
         return problems

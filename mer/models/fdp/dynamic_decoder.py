@@ -1,5 +1,7 @@
 """Dynamic image construction: the dynamic representation F^(d) to the estimated dynamic image (FDP, Fig. 3)."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,7 @@ class EncoderDecoder(nn.Module):
         self.out = nn.Conv2d(up[-1], 1, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(B, inputs, 64, 64) -> (B, 1, 64, 64) in (0, 1)."""
         kept = []
         for block in self.encoder:
             kept.append(block(maps))
@@ -59,6 +62,7 @@ class SegNet(nn.Module):
         self.out = nn.Conv2d(stages[0][0], 1, 3, padding=1)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(B, inputs, 64, 64) -> (B, 1, 64, 64) in (0, 1)."""
         kept = []
         for stage in self.encoder:
             maps, places = max_pool_with_places(stage(maps))
@@ -70,6 +74,6 @@ class SegNet(nn.Module):
 
 def _chain(channels: list[int]) -> nn.Sequential:
     parts = []
-    for inputs, out in zip(channels, channels[1:], strict=False):
+    for inputs, out in itertools.pairwise(channels):
         parts += [nn.Conv2d(inputs, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
     return nn.Sequential(*parts)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer.models.fdp.config import FEATURES, STAGES, STEM, FdpConfig, global_channels, local_channels, scaled
+from mer.models.fdp.config import FEATURES, STAGES, STEM, Config, global_channels, local_channels, scaled
 from mer.models.fdp.multi_head_conv import Mlp, PatchEmbedding, multi_head_conv
 from mer.models.fdp.self_attention import SelfAttention
 
@@ -16,7 +16,7 @@ class FeatureTransformer(nn.Module):
     published sizes need. A stage without any block is its patch embedding alone (Table 9, "w/o L&G").
     """
 
-    def __init__(self, cfg: FdpConfig):
+    def __init__(self, cfg: Config):
         super().__init__()
         inputs, self.stem = cfg.in_channels, nn.Sequential()
         for out, stride in zip(STEM, (2, 1, 1, 2), strict=True):
@@ -44,13 +44,14 @@ class FeatureTransformer(nn.Module):
         self.apply(init)
 
     def forward(self, frames: Tensor) -> Tensor:
+        """Frames (N, in_channels, 64, 64) -> (N, 4096)."""
         return self.project(self.norm(self.blocks(self.stem(frames))).mean((2, 3)))
 
 
 class LocalBlock(nn.Module):
     """Local relational aggregator (section 3.2.1): multi-head convolution and MLP, a residual around each."""
 
-    def __init__(self, cfg: FdpConfig, inputs: int, channels: int, stride: int, drop: float):
+    def __init__(self, cfg: Config, inputs: int, channels: int, stride: int, drop: float):
         super().__init__()
         self.channels, self.drop = channels, drop
         self.embed = PatchEmbedding(inputs, channels, stride)
@@ -59,6 +60,7 @@ class LocalBlock(nn.Module):
         self.mlp = Mlp(channels, 3)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, channels, H / stride, W / stride)."""
         maps = self.embed(maps)
         maps = maps + drop_path(self.conv(maps), self.drop, self.training)
         return maps + drop_path(self.mlp(self.norm(maps)), self.drop, self.training)
@@ -68,7 +70,7 @@ class GlobalBlock(nn.Module):
     """Global relational aggregator (section 3.2.2): attention over all positions, multi-head convolution of a narrower
     embedding of its result, and an MLP of both, a residual around each of the three."""
 
-    def __init__(self, cfg: FdpConfig, inputs: int, stage: int, stride: int, drop: float):
+    def __init__(self, cfg: Config, inputs: int, stage: int, stride: int, drop: float):
         super().__init__()
         attention, conv = global_channels(cfg, stage)
         self.channels, self.drop = attention + conv, drop
@@ -81,6 +83,7 @@ class GlobalBlock(nn.Module):
         self.mlp = Mlp(self.channels, 2)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, channels, H / stride, W / stride)."""
         maps = self.embed(maps)
         tokens = self.norm_attention(maps).flatten(2).mT
         attended = self.attention(tokens).mT.reshape(maps.shape)

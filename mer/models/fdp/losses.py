@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mer.labels.dynamic_image import coefficients
-from mer.models.fdp.config import FdpConfig
+from mer.models.fdp.config import Config
 from mer.training import batches
 from mer.training.batches import Batch, Clips
 
@@ -36,7 +36,7 @@ def rank_loss(scores: Tensor, slope: float = 1.0) -> Tensor:
     return (wanted - scores).abs().sum(1).mean()
 
 
-def fdp_losses(outputs: dict[str, Tensor], batch: Batch, cfg: FdpConfig) -> dict[str, Tensor]:
+def fdp_losses(outputs: dict[str, Tensor], batch: Batch, cfg: Config) -> dict[str, Tensor]:
     """The losses of the tasks in `outputs` (of FDP.forward), by the names `mer`, `dynamic` and `rank` (Eq. 5-7)."""
     losses = {}
     if "logits" in outputs:
@@ -60,7 +60,7 @@ def mean_dynamic_image(clips: Clips, rows: Tensor, *, crop: int, kind: str = "ex
 
 
 @torch.no_grad()
-def fdp_errors(outputs: dict[str, Tensor], batch: Batch, cfg: FdpConfig, mean_image: Tensor) -> dict[str, Tensor]:
+def fdp_errors(outputs: dict[str, Tensor], batch: Batch, cfg: Config, mean_image: Tensor) -> dict[str, Tensor]:
     """Auxiliary errors per clip (B,) of the tasks in `outputs`, beside the constant that makes them readable.
 
     mse, mse_mean_image: squared error of the estimated dynamic image (in [0, 1]; Table 14 prints 1000 times its mean)

@@ -10,6 +10,7 @@ class Pointwise(nn.Linear):
     """
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H, W), channels innermost in memory."""
         return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 

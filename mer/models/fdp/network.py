@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mer.base.errors import MerError
 from mer.models.fdp.backbones import make_backbone
-from mer.models.fdp.config import FEATURES, SIZE, FdpConfig, validate
+from mer.models.fdp.config import FEATURES, SIZE, Config, validate
 from mer.models.fdp.dynamic_decoder import EncoderDecoder, SegNet
 from mer.models.parts.pooling import max_pool
 
@@ -25,7 +25,7 @@ class FDP(nn.Module):
 
     HEAD = "mer.fc2"  # the layer whose rows are classes
 
-    def __init__(self, cfg: FdpConfig, n_classes: int):
+    def __init__(self, cfg: Config, n_classes: int):
         super().__init__()
         problems = validate(cfg)
         if problems:
@@ -117,4 +117,5 @@ class MerHead(nn.Module):
         self.fc2 = nn.Linear(HIDDEN, n_classes)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(B, 8, 64, 64) -> logits (B, n_classes)."""
         return self.fc2(torch.relu(self.fc1(max_pool(maps, self.POOL).flatten(1))))

@@ -21,6 +21,7 @@ class SelfAttention(nn.Module):
             self.norm = nn.BatchNorm1d(channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """(N, P, C) -> the same shape; with `sr_ratio` r, P is a multiple of r * r."""
         if self.sr_ratio == 1:
             query, key, value = self.qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         else:

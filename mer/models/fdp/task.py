@@ -9,6 +9,8 @@ from mer.training.task import Method
 
 
 class Folds(Method):
+    """Classes, and with their tasks dynamic image and frames' order; weights of Eq. 8."""
+
     head_key = FDP.HEAD
 
     def __init__(self, params):

@@ -26,6 +26,7 @@ class ResBlock(nn.Module):
         self.conv_shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H, W)."""
         around = maps if self.conv_shortcut is None else self.conv_shortcut(maps)
         maps = self.conv1(F.silu(self.norm1(maps)))
         return around + self.conv2(F.silu(self.norm2(maps)))
@@ -72,10 +73,12 @@ class ConvAe(Autoencoder):
         self.register_buffer("scale", torch.tensor(1.0))
 
     def moments(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (N, 3, S, S) in [-1, 1] -> mean and log-variance (N, 4, S/8, S/8), not scaled."""
         mean, logvar = self.encoder(pictures).chunk(2, dim=1)
         return mean, logvar.clamp(-30, 20)
 
     def pictures(self, latent: Tensor) -> Tensor:
+        """Latents (N, 4, s, s), not scaled -> pictures (N, 3, 8 s, 8 s), about [-1, 1]."""
         return self.decoder(latent)
 
     def forward(self, frames: Tensor, pairs: None = None) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Training of conv_ae, the autoencoder for those who have no weights of Stable Diffusion's: macro frames alone."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,12 +34,13 @@ class Frames:
 class ConvAeMethod:
     """The engine's view: single frames, L1 in pixels and a small KL term (latent diffusion's weight)."""
 
-    weights = {"pixels": 1.0, "kl": KL_WEIGHT}
+    weights: ClassVar = {"pixels": 1.0, "kl": KL_WEIGHT}
 
     def __init__(self, size: int):
         self.size = size
 
     def draw(self, clips: Frames, rows: Tensor, budget: Budget, generator: torch.Generator) -> Batch:
+        """The frames `rows`, each mirrored or not: (B, 1, 1, size, size) in [0, 1]."""
         rows = rows.to(clips.frames.device)
         flips = torch.randint(2, (len(rows),), generator=generator).bool().to(rows.device)
         frames = clips.frames[rows]
@@ -46,9 +48,11 @@ class ConvAeMethod:
         return Batch(pairs.pictures(frames, self.size).unsqueeze(1), None, None, None, None)
 
     def forward(self, model, batch):
+        """As `ConvAe.forward`."""
         return model(batch.frames)
 
     def losses(self, outputs, batch):
+        """As `conv_ae_losses`, by the names of `weights`."""
         return conv_ae_losses(outputs, batch)
 
 

@@ -41,7 +41,7 @@ TOLD = {"autoencoder_grey_error": (  # further keys of pretraining.json and the 
 
 
 @dataclass(frozen=True)
-class Ma2miConfig:
+class Config:
     """Every switch of MA2MI. Defaults are the paper's form, as far as its words tell.
 
     Fields marked (inferred) have no value in the paper's text; fields marked (ours) are in neither paper nor text.
@@ -89,12 +89,9 @@ class Ma2miConfig:
     turn: float = knob(0, 180, default=3.0)
 
 
-Config = Ma2miConfig
-
-
 def needs_latents(p) -> bool:
     """Whether the run reads data/latents: MA2MI's reconstruction, unless in pixel space."""
-    used = p.pretrain.sources and p.pretrain.steps or p.ma2mi.keep_reconstruction
+    used = (p.pretrain.sources and p.pretrain.steps) or p.ma2mi.keep_reconstruction
     return bool(p.model == "ma2mi" and p.ma2mi.pretraining == "ma2mi" and p.ma2mi.autoencoder != "none" and used)
 
 
@@ -120,12 +117,12 @@ def problems(p) -> list[str]:
                                          "onset and the apex frame"]
 
 
-def without_weights(cfg: Ma2miConfig) -> Ma2miConfig:
+def without_weights(cfg: Config) -> Config:
     """For a network whose weights all come from a checkpoint: those that it started from need not be there."""
     return dataclasses.replace(cfg, encoder_weights=None)
 
 
-def without_paths(cfg: Ma2miConfig) -> Ma2miConfig:
+def without_paths(cfg: Config) -> Config:
     """For an export: no absolute path of this machine."""
     folder = Path(cfg.sd_vae)
     return dataclasses.replace(cfg, sd_vae=folder.name if folder.is_absolute() else folder.as_posix())
@@ -146,38 +143,38 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def features(cfg: Ma2miConfig) -> int:
+def features(cfg: Config) -> int:
     """Channels of F_p and F_a: 512 at full width."""
     return scaled(FEATURES, cfg.width)
 
 
-def condition_size(cfg: Ma2miConfig) -> int:
+def condition_size(cfg: Config) -> int:
     """Length of the condition vector c."""
     if cfg.fusion == "add_flat":
         return features(cfg) * (cfg.size // CELL) ** 2
     return features(cfg) * (2 if cfg.fusion == "concat" and cfg.fpe else 1)
 
 
-def latent_shape(cfg: Ma2miConfig) -> tuple[int, int, int]:
+def latent_shape(cfg: Config) -> tuple[int, int, int]:
     """(channels, side, patch) of what DiT predicts: latents, or the picture itself with autoencoder = none."""
     if cfg.autoencoder == "none":
         return CHANNELS, cfg.size, cfg.pixel_patch
     return LATENT, cfg.size // DOWN, cfg.patch
 
 
-def frozen(cfg: Ma2miConfig) -> tuple[str, ...]:
+def frozen(cfg: Config) -> tuple[str, ...]:
     """Names of the encoders that are not trained in fine-tuning (Table 2)."""
     return tuple(name for name, tuned in (("fpe", cfg.tune_fpe), ("fae", cfg.tune_fae))
                  if not tuned and (name == "fae" or cfg.fpe))
 
 
-def loss_weights(cfg: Ma2miConfig) -> dict[str, float]:
+def loss_weights(cfg: Config) -> dict[str, float]:
     """Weights of the named losses (Eq. 6 and 10); `mer` is the cross entropy of fine-tuning and of MAER."""
     return {"mer": 1.0, "reconstruction": 1.0, "diversity": cfg.weight_div, "consistency": cfg.weight_con,
             "equivariance": cfg.weight_spa}
 
 
-def validate(cfg: Ma2miConfig) -> list[str]:
+def validate(cfg: Config) -> list[str]:
     """The problems of `cfg`, each one line that names the field, its value and what was expected; empty = valid."""
     problems = knobs.problems(cfg, "ma2mi")
 
@@ -190,7 +187,7 @@ def validate(cfg: Ma2miConfig) -> list[str]:
     return problems
 
 
-def _check_combinations(cfg: Ma2miConfig, check) -> None:
+def _check_combinations(cfg: Config, check) -> None:
     """Values that cannot be built together, or that would change nothing."""
     check(cfg.size % CELL == 0, "size",
           f"a multiple of {CELL} pixels, so that the encoders' grid covers the picture in whole cells")

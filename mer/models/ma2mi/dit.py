@@ -65,6 +65,7 @@ class DiT(nn.Module):
             nn.init.zeros_(layer.weight)
 
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
+        """Latent (B, C, S, S) and condition (B, D) -> the estimated latent (B, C, S, S)."""
         side = latent.shape[-1] // self.patch
         cut = latent.unflatten(3, (side, self.patch)).unflatten(2, (side, self.patch))  # (B, C, h, p, w, p)
         tokens = self.embed(cut.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)) + self.positions

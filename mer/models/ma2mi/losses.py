@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from mer.models.ma2mi.config import Ma2miConfig
+from mer.models.ma2mi.config import Config
 
 KL_WEIGHT = 1e-6
 
@@ -131,7 +131,7 @@ def reconstruction_loss(estimate: Tensor, truth: Tensor) -> Tensor:
     return F.l1_loss(estimate, truth)
 
 
-def ma2mi_losses(outputs: dict[str, Tensor], batch, cfg: Ma2miConfig) -> dict[str, Tensor]:
+def ma2mi_losses(outputs: dict[str, Tensor], batch, cfg: Config) -> dict[str, Tensor]:
     """The losses of what is in `outputs` (of MIACNet.forward), unweighted; `ma2mi_config.loss_weights` has the weights.
 
     batch: label (B,) for logits; latents (B, 2, L, s, s), z_t and z_{t+d}, for latent; theta (B, 2, 3) for position.

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer.base.errors import MerError
-from mer.models.ma2mi.config import CHANNELS, Ma2miConfig, condition_size, latent_shape, validate
+from mer.models.ma2mi.config import CHANNELS, Config, condition_size, latent_shape, validate
 from mer.models.ma2mi.dit import DiT
 from mer.models.parts.resnet18 import ResNetTrunk
 
@@ -35,7 +35,7 @@ class MIACNet(nn.Module):
 
     HEAD = "head"  # the layer whose rows are classes
 
-    def __init__(self, cfg: Ma2miConfig, n_classes: int = 0, *, reconstruct: bool = False,
+    def __init__(self, cfg: Config, n_classes: int = 0, *, reconstruct: bool = False,
                  frozen: tuple[str, ...] = ()):
         super().__init__()
         problems = validate(cfg)

@@ -17,7 +17,7 @@ from mer.datasets.clips import read_clips
 from mer.labels import records
 from mer.labels.sampling import clip_sets
 from mer.models.ma2mi.autoencoder import ConvAe, pixel_latent
-from mer.models.ma2mi.config import Ma2miConfig
+from mer.models.ma2mi.config import Config
 from mer.models.ma2mi.losses import random_affine, warp_images
 from mer.models.ma2mi.network import resize
 from mer.models.ma2mi.sd_vae import SdVae, load_sd_vae, weights_file
@@ -25,7 +25,7 @@ from mer.training import checkpoint
 from mer.training.batches import Entry
 
 
-def open_autoencoder(cfg: Ma2miConfig, trained: Path) -> tuple[SdVae | ConvAe | None, dict[str, str]]:
+def open_autoencoder(cfg: Config, trained: Path) -> tuple[SdVae | ConvAe | None, dict[str, str]]:
     """The frozen autoencoder of `cfg` (None in pixel space), and what names it in a run's record: kind and SHA-256.
 
     Args:
@@ -66,9 +66,8 @@ def encode_clip(autoencoder: SdVae | ConvAe, frames: np.ndarray, *, crop: int, s
     """
     device = autoencoder.scale.device
     upright = centre(torch.from_numpy(frames), crop)
-    moments = []
-    for part in torch.cat([upright, upright.flip(-1)]).split(batch):
-        moments.append(torch.stack(autoencoder.encode(pictures(part.to(device), size))).half().cpu())
+    moments = [torch.stack(autoencoder.encode(pictures(part.to(device), size))).half().cpu()
+               for part in torch.cat([upright, upright.flip(-1)]).split(batch)]
     mean, logvar = torch.cat(moments, dim=1).unflatten(1, (2, len(frames))).numpy()
     return {"mean": mean, "logvar": logvar}
 
@@ -134,7 +133,7 @@ class PairBatch:
     label: Tensor
 
 
-def load(data: Path, entries: tuple[Entry, ...], cfg: Ma2miConfig, *, crop: int, device: str) -> Pairs:
+def load(data: Path, entries: tuple[Entry, ...], cfg: Config, *, crop: int, device: str) -> Pairs:
     """Read every frame of `entries` from data/aligned and, unless in pixel space, the latents from data/latents.
 
     Raises:
@@ -178,7 +177,7 @@ def draw_pairs(length: Tensor, interval: tuple[int, int], generator: torch.Gener
     return torch.stack([t, t + d], dim=1)
 
 
-def pair_batch(pairs: Pairs, rows: Tensor, cfg: Ma2miConfig, *, flip: bool, ends: bool,
+def pair_batch(pairs: Pairs, rows: Tensor, cfg: Config, *, flip: bool, ends: bool,
                generator: torch.Generator) -> PairBatch:
     """A batch of the clips `rows` (B,) on the CPU: frames, their latents, and the transformed earlier frame.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from mer.base import store
 from mer.base.errors import MerError
 from mer.models.ma2mi.autoencoder import ConvAe
-from mer.models.ma2mi.config import Ma2miConfig
+from mer.models.ma2mi.config import Config
 from mer.models.ma2mi.losses import diagnose
 from mer.models.ma2mi.network import MIACNet
 from mer.models.ma2mi.pairs import PairBatch, Pairs, open_autoencoder, pair_batch
@@ -25,7 +25,7 @@ BATCH = 32  # clips
 EXAMPLES = 3  # pictures: best, median, worst
 
 
-def measure(model: MIACNet, pairs: Pairs, cfg: Ma2miConfig, data: Path) -> dict[str, float]:
+def measure(model: MIACNet, pairs: Pairs, cfg: Config, data: Path) -> dict[str, float]:
     """The numbers of `ma2mi_losses.diagnose`, mean over DRAWS random pairs of every clip, the same in every run.
 
     Measured on the clips that the network was trained on, mirrored never. Clips go in random order, so that the
@@ -47,7 +47,7 @@ def measure(model: MIACNet, pairs: Pairs, cfg: Ma2miConfig, data: Path) -> dict[
     return found
 
 
-def examples(model: MIACNet, pairs: Pairs, cfg: Ma2miConfig, data: Path) -> dict[str, dict[str, np.ndarray]]:
+def examples(model: MIACNet, pairs: Pairs, cfg: Config, data: Path) -> dict[str, dict[str, np.ndarray]]:
     """EXAMPLES clips from the best to the worst by what the network gains over copying, in pictures.
 
     Returns:
@@ -81,7 +81,7 @@ def examples(model: MIACNet, pairs: Pairs, cfg: Ma2miConfig, data: Path) -> dict
     return made
 
 
-def _batches(pairs: Pairs, order: Tensor, cfg: Ma2miConfig, words: str) -> Iterator[tuple[Tensor, PairBatch]]:
+def _batches(pairs: Pairs, order: Tensor, cfg: Config, words: str) -> Iterator[tuple[Tensor, PairBatch]]:
     """Batches of about equal size over the clips `order` (N,), each with its own random pairs; none is of one clip."""
     plain = replace(cfg, position_loss=False)  # nothing is warped
     for i, rows in enumerate(order.tensor_split(math.ceil(len(order) / BATCH))):
@@ -106,10 +106,7 @@ def _estimate(model: MIACNet, batch: PairBatch) -> Tensor:
 @torch.no_grad()
 def _pictures(model: MIACNet, one: PairBatch, autoencoder: SdVae | ConvAe | None) -> dict[str, np.ndarray]:
     latent = torch.cat([one.latents[0], _estimate(model, one)])  # z_t, z_{t+d} and its estimate
-    if autoencoder is None:
-        decoded = (latent / 2 + 0.5).clamp(0, 1)
-    else:
-        decoded = autoencoder.to(latent.device).decode(latent)
+    decoded = (latent / 2 + 0.5).clamp(0, 1) if autoencoder is None else autoencoder.to(latent.device).decode(latent)
     shown = torch.cat([one.frames[0].mean(1), decoded.mean(1)]).half().cpu().numpy()
     return dict(zip(("first", "second", "start", "truth", "estimate"), shown, strict=True))
 

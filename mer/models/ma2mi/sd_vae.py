@@ -31,6 +31,7 @@ class Attention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(channels, channels))
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
         tokens = self.group_norm(maps).flatten(2).transpose(1, 2)
         mixed = F.scaled_dot_product_attention(self.to_q(tokens), self.to_k(tokens), self.to_v(tokens))
         return maps + self.to_out(mixed).transpose(1, 2).unflatten(2, maps.shape[2:])
@@ -45,6 +46,7 @@ class Resample(nn.Module):
         self.up = up
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H / 2, W / 2), or (N, C, 2 H, 2 W)."""
         return self.conv(F.interpolate(maps, scale_factor=2.0) if self.up else F.pad(maps, (0, 1, 0, 1)))
 
 
@@ -118,10 +120,12 @@ class SdVae(Autoencoder):
         self.register_buffer("scale", torch.tensor(scale), persistent=False)
 
     def moments(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (N, 3, S, S) in [-1, 1] -> mean and log-variance (N, latent, S/8, S/8), not scaled."""
         mean, logvar = self.quant_conv(self.encoder(pictures)).chunk(2, dim=1)
         return mean, logvar.clamp(-30, 20)
 
     def pictures(self, latent: Tensor) -> Tensor:
+        """Latents (N, latent, s, s), not scaled -> pictures (N, 3, 8 s, 8 s), about [-1, 1]."""
         return self.decoder(self.post_quant_conv(latent))
 
 

@@ -81,6 +81,7 @@ class CCC(nn.Module):
         return F.relu(own + neighbour_max(self.edge(nodes), index))
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
         return self.out(self.aggregate(maps.flatten(2)).view(maps.shape))
 
 
@@ -98,6 +99,7 @@ class ReleasedCCC(nn.Module):
         self.edge = nn.Linear(positions, positions, bias=False)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape, not negative."""
         channels = maps.flatten(2)
         index = neighbours(channels.mT, self.k, self.include_self)
         gathered = gather_nodes(channels.mT, index).permute(0, 3, 2, 1)  # (N, C, k, H*W)

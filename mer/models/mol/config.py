@@ -29,7 +29,7 @@ MEASURES = (
 
 
 @dataclass(frozen=True)
-class MolConfig:
+class Config:
     """Every switch of MOL. Defaults are the paper's form at full width.
 
     Fields marked (ours) are in neither the paper nor the released code.
@@ -74,9 +74,6 @@ class TopLevel:
     lambda_m: float = knob(0, 1e6)
 
 
-Config = MolConfig
-
-
 def labels(p) -> tuple[str, ...]:
     """The label stores that a run with parameters `p` reads beside the aligned clips."""
     return ("flow",) if "flow" in p.mol.tasks else ()
@@ -98,27 +95,27 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def feature_channels(cfg: MolConfig) -> int:
+def feature_channels(cfg: Config) -> int:
     """C, the channels of F_k: 128 at full width."""
     return scaled(128, cfg.width)
 
 
-def uses_first_branch(cfg: MolConfig) -> bool:
+def uses_first_branch(cfg: Config) -> bool:
     """Whether any task reads the local-global features of frames 0..t-2."""
     return "flow" in cfg.tasks or ("mer" in cfg.tasks and cfg.mer_input != "last")
 
 
-def uses_second_branch(cfg: MolConfig) -> bool:
+def uses_second_branch(cfg: Config) -> bool:
     """Whether any task reads the local-global features of frames 1..t-1."""
     return "flow" in cfg.tasks or "landmark" in cfg.tasks or ("mer" in cfg.tasks and cfg.mer_input != "first")
 
 
-def mer_length(cfg: MolConfig) -> int:
+def mer_length(cfg: Config) -> int:
     """L, the number of maps stacked in time before the 3D convolution (Table XII): 2(t-1), t or t-1."""
     return {"concat": 2 * (cfg.t - 1), "all": cfg.t}.get(cfg.mer_input, cfg.t - 1)
 
 
-def validate(cfg: MolConfig) -> list[str]:
+def validate(cfg: Config) -> list[str]:
     """The problems of `cfg`, each one line that names the field, its value and what was expected; empty = valid."""
     problems = knobs.problems(cfg, "mol")
 
@@ -131,7 +128,7 @@ def validate(cfg: MolConfig) -> list[str]:
     return problems
 
 
-def _check_block(cfg: MolConfig, check) -> None:
+def _check_block(cfg: Config, check) -> None:
     """Combinations inside the F5C block that cannot be built, or that would change nothing."""
     channels = feature_channels(cfg)
     if not cfg.f5c:

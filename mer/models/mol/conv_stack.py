@@ -26,6 +26,7 @@ class ConvStack(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:
+        """Frames (N, 1, 128, 128) -> (N, C, 16, 16)."""
         if self.act == "none":
             return self._composed(frames)
         for conv in self.convs[:-1]:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from mer.models.mol.ccc import CCC, ReleasedCCC
-from mer.models.mol.config import MAP, MolConfig, feature_channels
+from mer.models.mol.config import MAP, Config, feature_channels
 from mer.models.mol.fcc import FCC, OneWayFCC, ReleasedFCC
 from mer.models.mol.transformer import TransformerMixer
 
@@ -11,12 +11,13 @@ from mer.models.mol.transformer import TransformerMixer
 class F5C(nn.Module):
     """Z = X + FCC(X), Y = Z + CCC(Z), on maps (N, C, 16, 16). A part that is switched off leaves the identity."""
 
-    def __init__(self, cfg: MolConfig):
+    def __init__(self, cfg: Config):
         super().__init__()
         self.fcc = _make_fcc(cfg)
         self.ccc = _make_ccc(cfg)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, 16, 16) -> the same shape."""
         if self.fcc is not None:
             maps = maps + self.fcc(maps)
         if self.ccc is not None:
@@ -24,12 +25,12 @@ class F5C(nn.Module):
         return maps
 
 
-def make_branch(cfg: MolConfig) -> nn.Module:
+def make_branch(cfg: Config) -> nn.Module:
     """The blocks of one branch in series (Table X), or the identity when F5C is switched off (Table IX)."""
     return nn.Sequential(*(F5C(cfg) for _ in range(cfg.f5c_blocks))) if cfg.f5c else nn.Identity()
 
 
-def _make_fcc(cfg: MolConfig) -> nn.Module | None:
+def _make_fcc(cfg: Config) -> nn.Module | None:
     channels = feature_channels(cfg)
     if cfg.fcc == "off":
         return None
@@ -43,7 +44,7 @@ def _make_fcc(cfg: MolConfig) -> nn.Module | None:
     return OneWayFCC(channels, MAP, cfg.fcc[-1], **options)
 
 
-def _make_ccc(cfg: MolConfig) -> nn.Module | None:
+def _make_ccc(cfg: Config) -> nn.Module | None:
     if cfg.ccc == "off":
         return None
     form = CCC if cfg.ccc == "paper" else ReleasedCCC

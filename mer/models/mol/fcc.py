@@ -32,6 +32,7 @@ class CircularConv(nn.Module):
         return self.kernel.index_select(1, self.index).view(channels, length, length)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """Channel-major (C, H, N, W) -> the same shape."""
         matrix = self.circulant()
         position, bias = self.position[:, :, None], self.bias[:, None, None]
         if self.norm is None:
@@ -77,6 +78,7 @@ class FCC(nn.Module):
         self.fuse = nn.Conv2d(2 * channels, channels, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape, a view of channel-major maps."""
         maps = channel_major(maps)
         prepared = _mix(self.pre.weight.flatten(1), self.pre.bias[:, None], maps).view(maps.shape)
         one = self.h_second(self.v_first(prepared))
@@ -96,6 +98,7 @@ class OneWayFCC(nn.Module):
         self.operator = CircularConv(channels, size, axis, norm=norm, position_sd=position_sd)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape, a view of channel-major maps."""
         maps = channel_major(maps)
         prepared = _mix(self.pre.weight.flatten(1), self.pre.bias[:, None], maps).view(maps.shape)
         return batch_major(self.operator(prepared))
@@ -117,5 +120,6 @@ class ReleasedFCC(nn.Module):
         self.v_second = CircularConv(half, size, "v", position_sd=position_sd)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W), C even -> the same shape, a view of channel-major maps."""
         one, two = channel_major(maps).chunk(2)
         return batch_major(torch.cat([self.h_second(self.v_first(one)), self.v_second(self.h_first(two))]))

@@ -22,6 +22,7 @@ class ConvBlock(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, ...), the sides as the convolution leaves them."""
         return F.leaky_relu(self.norm(self.conv(maps)), SLOPE, inplace=True)
 
 
@@ -35,6 +36,7 @@ class Refine(nn.Module):
         self.deconv = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
 
     def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
+        """Maps (N, inputs, H, W) and the encoder's `skip` at twice the side -> both and the flow, at twice the side."""
         features = F.leaky_relu(self.deconv(maps), SLOPE, inplace=True)
         return torch.cat([skip, features, self.upsample_flow(self.predict(maps))], dim=1)
 

@@ -29,6 +29,7 @@ class MerHead(nn.Module):
         self.dropout = dropout
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(B, L, C, 16, 16) -> logits (B, n_classes)."""
         maps = max_pool(self.conv(maps.transpose(1, 2)), self.pool)
         hidden = F.relu(self.fc1(F.dropout(maps.flatten(1), self.dropout, self.training)))
         return self.fc2(F.dropout(hidden, self.dropout, self.training))
@@ -62,5 +63,6 @@ class LandmarkHead(nn.Module):
         self.fc2 = nn.Linear(hidden, 2 * POINTS)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, 16, 16) -> (N, 68, 2), pixels of the crop."""
         hidden = F.relu(self.fc1(F.relu(self.conv(maps)).flatten(1)))
         return self.fc2(hidden).view(-1, POINTS, 2)

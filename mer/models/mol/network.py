@@ -11,7 +11,7 @@ from mer.base.errors import MerError
 from mer.labels.points68 import POINTS
 from mer.models.mol.config import (
     SIZE,
-    MolConfig,
+    Config,
     feature_channels,
     mer_length,
     uses_first_branch,
@@ -35,7 +35,7 @@ class MOL(nn.Module):
 
     HEAD = "mer.fc2"  # the layer whose rows are classes
 
-    def __init__(self, cfg: MolConfig, n_classes: int):
+    def __init__(self, cfg: Config, n_classes: int):
         super().__init__()
         problems = validate(cfg)
         if problems:

@@ -10,6 +10,8 @@ from mer.training.task import Method
 
 
 class Folds(Method):
+    """Classes, flow and landmarks, those of mol.tasks; weights of Eq. 9."""
+
     head_key = MOL.HEAD
 
     def __init__(self, params):

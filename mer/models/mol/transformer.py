@@ -20,5 +20,6 @@ class TransformerMixer(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape, H * W the number of positions."""
         tokens = maps.flatten(2).mT + self.position
         return self.layer(tokens).mT.reshape(maps.shape)

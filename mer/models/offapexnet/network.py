@@ -19,6 +19,7 @@ class Stream(nn.Module):
         self.two = nn.Conv2d(first, second, kernel, padding=kernel // 2)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """What the stream makes of maps (N, channels, S, S), S a multiple of 4."""
         maps = max_pool(functional.relu(self.one(maps)), 2)
         return max_pool(functional.relu(self.two(maps)), 2).flatten(1)
 

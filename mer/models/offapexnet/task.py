@@ -8,8 +8,13 @@ from mer.training.task import Method
 
 
 class Folds(Method):
+    """Class scores from the flow between onset and apex; it has no task beside."""
+
     head_key = OffApexNet.HEAD
-    weights = {"mer": 1.0}
+
+    def __init__(self, params):
+        super().__init__(params)
+        self.weights = {"mer": 1.0}
 
     def load(self, data, entries, device):
         return batches.load(data, entries, self.params.sampling, with_flow=True, device=device)

@@ -16,5 +16,6 @@ class StridedPointwise(nn.Conv2d):
         super().__init__(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride))."""
         down, across = self.stride
         return F.conv2d(maps[:, :, ::down, ::across], self.weight)

@@ -28,6 +28,7 @@ class BasicBlock(nn.Module):
             self.downsample = nn.Sequential(StridedPointwise(inputs, outputs, stride), nn.BatchNorm2d(outputs))
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride)), not negative."""
         around = maps if self.downsample is None else self.downsample(maps)
         maps = F.relu(self.bn1(self.conv1(maps)), inplace=True)
         return F.relu(self.bn2(self.conv2(maps)).add_(around), inplace=True)
@@ -53,6 +54,7 @@ class ResNetTrunk(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """(N, channels, S, S) -> (N, 512 * width, S/32, S/32), not negative, channels innermost in memory."""
         maps = self.conv1(pictures.to(memory_format=torch.channels_last))
         maps = F.max_pool2d(F.relu(self.bn1(maps), inplace=True), 3, 2, 1)
         return self.layer4(self.layer3(self.layer2(self.layer1(maps))))

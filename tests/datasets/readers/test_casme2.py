@@ -39,7 +39,7 @@ def test_apex_as_a_slash_and_at_the_ends(root):
     assert (clips["sub03_EP04_01f"].apex, clips["sub03_EP04_01f"].flags) == (9, "")
 
 
-@pytest.mark.parametrize("name,release", [
+@pytest.mark.parametrize(("name", "release"), [
     ("CASME2-coding-20140508.xlsx", "2014"), ("CASME2_label_Ver_2.xls", "2014"),
     ("CASME2-coding-updated.xlsx", "updated")])
 def test_the_older_tables(root, name, release):
@@ -55,7 +55,7 @@ def test_the_older_tables(root, name, release):
     assert not reading.notes
 
 
-@pytest.mark.parametrize("made,release", [
+@pytest.mark.parametrize(("made", "release"), [
     ("CASME2-coding-20190701.xlsx", "2019"), ("CASME2-coding-20140508.xlsx", "2014"),
     ("CASME2-coding-updated.xlsx", "updated")])
 @pytest.mark.parametrize("named", [
@@ -67,7 +67,7 @@ def test_the_version_of_a_table_is_told_by_what_it_holds(root, made, release, na
     assert read("casme2", root).release == release
 
 
-@pytest.mark.parametrize("name,release", [("CASME2-coding.xlsx", "2019"), ("CASME2-coding-20140508.xlsx", "2014")])
+@pytest.mark.parametrize(("name", "release"), [("CASME2-coding.xlsx", "2019"), ("CASME2-coding-20140508.xlsx", "2014")])
 def test_a_table_without_the_rows_that_differ_is_told_by_its_name(root, name, release):
     (root / "CASME2-coding-20190701.xlsx").unlink()
     rows = [row for row in micro.CASME2 if row[0] != 24]

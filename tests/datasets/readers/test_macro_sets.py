@@ -1,3 +1,4 @@
+import itertools
 import shutil
 
 import pytest
@@ -46,7 +47,7 @@ def test_affwild2_long_runs_are_split_evenly():
     cut = affwild2.pieces([-1] * 3 + [2] * 150 + [5])
     assert [label for *_, label in cut] == [2, 2, 2, 5]
     assert cut[0][0] == 4 and cut[-2][1] == 153 and cut[-1] == (154, 154, 5)
-    assert all(left[1] + 1 == right[0] for left, right in zip(cut, cut[1:], strict=False))
+    assert all(left[1] + 1 == right[0] for left, right in itertools.pairwise(cut))
     assert {stop - start + 1 for start, stop, label in cut if label == 2} == {50}
     assert max(stop - start + 1 for start, stop, _ in affwild2.pieces([1] * 1000)) <= affwild2.PIECE
 

@@ -28,7 +28,7 @@ def test_optional_columns_extra_columns_and_numbers_of_spreadsheets(tmp_path):
     assert (clip.onset, clip.apex, clip.offset) == (8, None, 12)
 
 
-@pytest.mark.parametrize("change,words", [
+@pytest.mark.parametrize(("change", "words"), [
     (dict(onset="start"), ["onset", "start"]),
     (dict(apex="8.5"), ["apex", "8.5"]),
     (dict(fps=0), ["fps", "0"]),
@@ -64,7 +64,7 @@ def test_a_malformed_table_stops_the_run(tmp_path):
         reading(tmp_path)
 
 
-@pytest.mark.parametrize("change,reason", [
+@pytest.mark.parametrize(("change", "reason"), [
     (dict(onset=12, apex="", offset=8), "negative length"),
     (dict(apex=13), "apex 13 outside"),
     (dict(apex=7), "apex 7 outside"),

@@ -18,7 +18,7 @@ def clips_of(root, **options):
     return {clip.clip_id: clip for clip in read("smic", root, **options).clips}
 
 
-@pytest.mark.parametrize("variant,fps,length", [("hs", 100.0, 8), ("vis", 25.0, 5), ("nir", 25.0, 5)])
+@pytest.mark.parametrize(("variant", "fps", "length"), [("hs", 100.0, 8), ("vis", 25.0, 5), ("nir", 25.0, 5)])
 def test_the_short_sets(root, variant, fps, length):
     reading = read("smic", root, variant=variant)
     clips = clips_of(root, variant=variant)
@@ -56,7 +56,7 @@ def test_a_missing_set(root):
         read("smic", root, variant="uv")
 
 
-@pytest.mark.parametrize("camera,name", [
+@pytest.mark.parametrize(("camera", "name"), [
     ("HS", "SMIC-HS-E_annotation_2019.xlsx"), ("VIS", "SMIC_VIS_E_annotation.xlsx"),
     ("NIR", "SMIC-NIR-E_annotation.xlsx")])
 def test_the_long_sets(root, camera, name):

@@ -1,20 +1,20 @@
-"""FdpConfig: the paper's defaults are valid, and what cannot be built is refused by name."""
+"""Config: the paper's defaults are valid, and what cannot be built is refused by name."""
 
 import subprocess
 import sys
 
 import pytest
 
-from mer.models.fdp.config import GLOBAL, LOCAL, FdpConfig, global_channels, local_channels, validate
+from mer.models.fdp.config import GLOBAL, LOCAL, Config, global_channels, local_channels, validate
 
 
 @pytest.mark.parametrize("width", [1.0, 0.5, 0.25, 0.125, 0.01])
 def test_defaults_are_valid_at_every_width(width):
-    assert validate(FdpConfig(width=width)) == []
+    assert validate(Config(width=width)) == []
 
 
 def test_what_table_10_counts_is_valid():
-    assert validate(FdpConfig(n_global=(0, 0, 0, 0))) == []
+    assert validate(Config(n_global=(0, 0, 0, 0))) == []
 
 
 @pytest.mark.parametrize(
@@ -47,24 +47,24 @@ def test_what_table_10_counts_is_valid():
     ],
 )
 def test_a_bad_field_is_named_with_its_value(fields, named):
-    problems = validate(FdpConfig(**fields))
+    problems = validate(Config(**fields))
     assert len(problems) == 1
     assert problems[0].startswith(f"fdp.{named}") and "expected" in problems[0] and "\n" not in problems[0]
-    assert repr(getattr(FdpConfig(**fields), named.strip())) in problems[0]
+    assert repr(getattr(Config(**fields), named.strip())) in problems[0]
 
 
 def test_all_problems_are_listed_at_once():
-    assert len(validate(FdpConfig(t=0, gain=-1.0, mhc="?"))) == 3
+    assert len(validate(Config(t=0, gain=-1.0, mhc="?"))) == 3
 
 
 def test_ratios_do_not_matter_without_attention():
-    assert validate(FdpConfig(backbone="resnet18", sr_ratios=(9, 9, 9, 9))) == []
+    assert validate(Config(backbone="resnet18", sr_ratios=(9, 9, 9, 9))) == []
 
 
 @pytest.mark.parametrize("head_dim", [4, 8, 16, 32])
 @pytest.mark.parametrize("width", [1.0, 0.3, 1 / 8, 1 / 100])
 def test_channels_are_whole_heads(width, head_dim):
-    cfg = FdpConfig(width=width, head_dim=head_dim)
+    cfg = Config(width=width, head_dim=head_dim)
     for stage in range(4):
         parts = *global_channels(cfg, stage), local_channels(cfg, stage)
         assert all(part >= head_dim and part % head_dim == 0 for part in parts)

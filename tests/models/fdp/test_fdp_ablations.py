@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mer.models.fdp.backbones import make_backbone
-from mer.models.fdp.config import FdpConfig
+from mer.models.fdp.config import Config
 from mer.models.fdp.dynamic_decoder import EncoderDecoder, SegNet
 from mer.models.fdp.losses import fdp_losses
 from mer.models.fdp.network import FDP
@@ -45,7 +45,7 @@ KEYS = {"mer": "logits", "dynamic": "dynamic", "rank": "scores"}
 def test_row_is_trainable(row):
     """One step reaches every parameter, so nothing is built that the row does not use, and the loss falls."""
     torch.manual_seed(0)
-    cfg = FdpConfig(**{**BASE, **ROWS[row]})
+    cfg = Config(**{**BASE, **ROWS[row]})
     model = FDP(cfg, 3)
     batch = SimpleNamespace(frames=torch.rand(3, 4, 1, 64, 64), label=torch.tensor([0, 2, 1]))
 
@@ -66,7 +66,7 @@ def test_row_is_trainable(row):
 
 
 def backbone(**fields):
-    return sum(p.numel() for p in make_backbone(FdpConfig(**fields)).parameters())
+    return sum(p.numel() for p in make_backbone(Config(**fields)).parameters())
 
 
 SIZES = {  # spec sections 3, 4 and 6; Table 10 prints the first five in millions, rows C and C' exchanged
@@ -97,7 +97,7 @@ def test_backbone_has_the_published_size(row):
 
 def test_the_size_that_table_10_prints_is_that_without_global_blocks():
     with torch.device("meta"):
-        model = FDP(FdpConfig(n_global=NONE), 5)
+        model = FDP(Config(n_global=NONE), 5)
         assert sum(p.numel() for p in model.backbone.parameters()) == 14_819_648
 
 
@@ -111,7 +111,7 @@ def test_sizes_of_the_dynamic_image_networks():
 
 def test_released_network_has_its_size():
     """85.30 million: its backbone, SegNet, temporal pooling and classifier, without a rank scorer."""
-    cfg = FdpConfig(tasks=("mer", "dynamic"), dic="segnet", mhc="conv", n_local=(3, 4, 10, 3), n_global=NONE)
+    cfg = Config(tasks=("mer", "dynamic"), dic="segnet", mhc="conv", n_local=(3, 4, 10, 3), n_global=NONE)
     with torch.device("meta"):
         assert round(sum(p.numel() for p in FDP(cfg, 5).parameters()) / 1e6, 2) == 85.30
 
@@ -119,8 +119,8 @@ def test_released_network_has_its_size():
 def test_tasks_without_weight_share_one_network():
     """Table 11 changes weights alone: the network is drawn the same whatever they are, so rows differ by training."""
     torch.manual_seed(0)
-    one = FDP(FdpConfig(**BASE), 3)
+    one = FDP(Config(**BASE), 3)
     torch.manual_seed(0)
-    other = FDP(FdpConfig(**BASE, rank_slope=0.5), 3)
+    other = FDP(Config(**BASE, rank_slope=0.5), 3)
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mer.models.fdp.backbones import VitLayer
-from mer.models.fdp.config import FdpConfig
+from mer.models.fdp.config import Config
 from mer.models.fdp.dynamic_decoder import EncoderDecoder, SegNet
 from mer.models.fdp.feature_transformer import FeatureTransformer, drop_path
 from mer.models.fdp.multi_head_conv import PatchEmbedding, Pointwise, multi_head_conv
@@ -125,12 +125,12 @@ def test_stochastic_depth_drops_frames_and_keeps_the_mean():
 
 
 def test_stochastic_depth_grows_with_depth():
-    backbone = FeatureTransformer(FdpConfig(width=1 / 16))
+    backbone = FeatureTransformer(Config(width=1 / 16))
     assert [block.drop for block in backbone.blocks] == pytest.approx([0.1 * i / 11 for i in range(12)])
 
 
 def test_stages_have_the_published_shapes():
-    backbone = FeatureTransformer(FdpConfig(width=1 / 4)).eval()
+    backbone = FeatureTransformer(Config(width=1 / 4)).eval()
     found = []
     for block in backbone.blocks:
         block.register_forward_hook(lambda _, __, out: found.append(tuple(out.shape[1:])))
@@ -138,14 +138,14 @@ def test_stages_have_the_published_shapes():
     full = [(c // 4, side, side) for side, stage in zip((16, 8, 4, 2), ((96, 96, 128), (192, 192, 256), (384, 384, 512),
                                                                         (768, 768, 1024)), strict=True) for c in stage]
     assert found == full
-    attention = [m for m in FeatureTransformer(FdpConfig()).modules() if isinstance(m, SelfAttention)]
+    attention = [m for m in FeatureTransformer(Config()).modules() if isinstance(m, SelfAttention)]
     assert [m.heads for m in attention] == [12, 24, 48, 96]
 
 
 def test_backbone_starts_as_released():
     """Truncated normal weights of sd 0.02, no biases; what follows it starts as torch has it."""
     torch.manual_seed(0)
-    backbone = FeatureTransformer(FdpConfig(width=1 / 2))
+    backbone = FeatureTransformer(Config(width=1 / 2))
     for module in backbone.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             assert module.weight.std().item() == pytest.approx(0.02, rel=0.2)

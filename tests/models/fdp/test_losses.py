@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from mer.labels import dynamic_image as labels
 from mer.models.fdp import losses as fdp_losses
-from mer.models.fdp.config import FdpConfig
+from mer.models.fdp.config import Config
 from mer.models.fdp.losses import dynamic_image, rank_correlation, rank_loss
 from mer.training import batches
 from mer.training.batches import Clips
@@ -112,7 +112,7 @@ def example(t=8):
 
 def test_joint_loss_has_a_term_per_task():
     batch, outputs = example()
-    cfg = FdpConfig(rank_slope=0.5, coeffs="simple")
+    cfg = Config(rank_slope=0.5, coeffs="simple")
     terms = fdp_losses.fdp_losses(outputs, batch, cfg)
     assert list(terms) == ["mer", "dynamic", "rank"] and all(term.ndim == 0 for term in terms.values())
     truth = torch.stack([dynamic_image(clip[None], "simple")[0] for clip in batch.frames])
@@ -125,7 +125,7 @@ def test_joint_loss_has_a_term_per_task():
 
 def test_errors_stand_beside_their_constant():
     batch, outputs = example()
-    cfg, constant = FdpConfig(), torch.full((1, 6, 6), 0.4)
+    cfg, constant = Config(), torch.full((1, 6, 6), 0.4)
     found = fdp_losses.fdp_errors(outputs, batch, cfg, constant)
     assert {name: tuple(v.shape) for name, v in found.items()} == dict.fromkeys(
         ("mse", "mse_pattern", "mse_mean_image", "mse_pattern_mean_image", "rank_correlation"), (2,)

@@ -9,7 +9,7 @@ from bench.fdp_step import WEIGHTS, clips, count_operations
 from models.fdp import fdp_reference as reference
 
 from mer.base.errors import MerError
-from mer.models.fdp.config import FdpConfig
+from mer.models.fdp.config import Config
 from mer.models.fdp.losses import fdp_losses, rank_correlation, rank_loss
 from mer.models.fdp.network import FDP, temporal_maps
 
@@ -19,7 +19,7 @@ NONE = (0, 0, 0, 0)
 def small(classes=3, **fields):
     """A narrow FDP with fixed random weights, larger than the initial ones so that every branch counts."""
     torch.manual_seed(0)
-    model = FDP(FdpConfig(**{"width": 1 / 8, "t": 3, "drop_path": 0.0, **fields}), classes)
+    model = FDP(Config(**{"width": 1 / 8, "t": 3, "drop_path": 0.0, **fields}), classes)
     with torch.no_grad():
         for p in model.parameters():
             p += 0.1 * torch.randn_like(p)
@@ -36,7 +36,7 @@ def count(module):
 
 def test_published_parameter_counts():
     """Spec section 3, table: every block, and the whole network for five classes."""
-    model = FDP(FdpConfig(), 5)
+    model = FDP(Config(), 5)
     assert count(model.backbone.stem) == 74_752
     assert [count(block) for block in model.backbone.blocks] == [
         78_528, 72_192, 110_144, 298_368, 273_408, 433_280, 1_161_984, 1_062_912, 1_718_528, 4_584_960, 4_190_208,
@@ -110,7 +110,7 @@ def test_equals_the_paper_frame_by_frame(name, training):
 @pytest.mark.slow
 def test_full_width_equals_the_paper_frame_by_frame():
     torch.manual_seed(0)
-    compare(FDP(FdpConfig(drop_path=0.0), 5).double(), 2)
+    compare(FDP(Config(drop_path=0.0), 5).double(), 2)
 
 
 def test_three_dimensional_convolution_is_the_two_dimensional_one():
@@ -172,7 +172,7 @@ def toy(batch, t, seed):
 def test_rank_loss_is_learnable_if_frames_are_folded_into_the_batch(fold, learns):
     """On clips never seen the score rises with time. Frame by frame the loss never passes that of a constant."""
     torch.manual_seed(0)
-    model = FDP(FdpConfig(width=1 / 8, t=4, tasks=("rank",), frame_fold=fold, drop_path=0.0), 3)
+    model = FDP(Config(width=1 / 8, t=4, tasks=("rank",), frame_fold=fold, drop_path=0.0), 3)
     optimiser = torch.optim.Adam(model.parameters(), 2e-3)
     best_constant = rank_loss(torch.full((1, 4), 1.5)).item()
     losses = []
@@ -238,7 +238,7 @@ def test_gain_is_the_standard_deviation_of_what_the_network_sees():
 
 def test_a_bad_configuration_is_one_line():
     with pytest.raises(MerError, match=r"^fdp\.drop_path = 2: [^\n;]*; fdp\.gain = 0: expected a positive number$"):
-        FDP(FdpConfig(gain=0, drop_path=2), 3)
+        FDP(Config(gain=0, drop_path=2), 3)
 
 
 def test_frames_of_another_shape_are_refused():
@@ -275,7 +275,7 @@ def test_a_step_needs_few_operations():
 
 
 def test_weights_survive_saving(tmp_path):
-    model, other = small().eval(), FDP(FdpConfig(width=1 / 8, t=3), 3).eval()
+    model, other = small().eval(), FDP(Config(width=1 / 8, t=3), 3).eval()
     model.fit_input(0.2)
     torch.save(model.state_dict(), tmp_path / "model.pt")
     other.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))

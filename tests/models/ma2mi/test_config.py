@@ -1,4 +1,4 @@
-"""Ma2miConfig: the paper's defaults and every row of its tables are valid, and what cannot be built is refused."""
+"""Config: the paper's defaults and every row of its tables are valid, and what cannot be built is refused."""
 
 import dataclasses
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mer.models.ma2mi.config import Ma2miConfig, condition_size, frozen, latent_shape, validate
+from mer.models.ma2mi.config import Config, condition_size, frozen, latent_shape, validate
 
 ROWS = {
     "paper": {},
@@ -26,7 +26,7 @@ ROWS = {
 
 @pytest.mark.parametrize("row", ROWS)
 def test_what_the_paper_compares_is_valid(row):
-    assert validate(Ma2miConfig(**ROWS[row])) == []
+    assert validate(Config(**ROWS[row])) == []
 
 
 @pytest.mark.parametrize(("fields", "named"), [
@@ -61,30 +61,30 @@ def test_what_the_paper_compares_is_valid(row):
     ({"pretraining": "maer", "keep_reconstruction": True}, "keep_reconstruction"),
 ])  # fmt: skip
 def test_a_bad_field_is_named_with_its_value(fields, named):
-    problems = validate(Ma2miConfig(**fields))
+    problems = validate(Config(**fields))
     assert len(problems) == 1
     assert problems[0].startswith(f"ma2mi.{named} = ") and "expected" in problems[0] and "\n" not in problems[0]
-    assert repr(getattr(Ma2miConfig(**fields), named)) in problems[0]
+    assert repr(getattr(Config(**fields), named)) in problems[0]
 
 
 def test_all_problems_are_listed_at_once():
-    assert len(validate(Ma2miConfig(size=1, width=0.0, fusion="?"))) == 3
+    assert len(validate(Config(size=1, width=0.0, fusion="?"))) == 3
 
 
 def test_derived_sizes():
-    assert latent_shape(Ma2miConfig()) == (4, 28, 2) and latent_shape(Ma2miConfig(autoencoder="none")) == (3, 224, 8)
-    sizes = {fusion: condition_size(Ma2miConfig(fusion=fusion)) for fusion in ("add", "concat", "add_flat", "gate")}
+    assert latent_shape(Config()) == (4, 28, 2) and latent_shape(Config(autoencoder="none")) == (3, 224, 8)
+    sizes = {fusion: condition_size(Config(fusion=fusion)) for fusion in ("add", "concat", "add_flat", "gate")}
     assert sizes == {"add": 512, "concat": 1024, "add_flat": 25_088, "gate": 512}
 
 
 def test_frozen_encoders():
-    assert frozen(Ma2miConfig()) == ()
-    assert frozen(Ma2miConfig(tune_fpe=False, tune_fae=False)) == ("fpe", "fae")
+    assert frozen(Config()) == ()
+    assert frozen(Config(tune_fpe=False, tune_fae=False)) == ("fpe", "fae")
 
 
 def test_it_is_frozen_and_plain():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Ma2miConfig().size = 64
+        Config().size = 64
 
 
 def test_needs_no_torch():

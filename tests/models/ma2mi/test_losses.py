@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mer.models.ma2mi import losses
-from mer.models.ma2mi.config import Ma2miConfig
+from mer.models.ma2mi.config import Config
 
 
 def features(batch=2, channels=5, height=3, width=3, seed=0):
@@ -206,7 +206,7 @@ def test_gradient_is_finite_where_features_are_zero_or_equal():
 
 
 def test_terms_follow_what_the_network_returns():
-    cfg = Ma2miConfig()
+    cfg = Config()
     batch = SimpleNamespace(label=torch.tensor([0, 2]), latents=torch.randn(2, 2, 4, 3, 3), theta=affine(batch=2))
     outputs = {"logits": torch.zeros(2, 5), "latent": torch.randn(2, 4, 3, 3), "position": features(),
                "position_warped": features(seed=1)}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mer.base.errors import MerError
-from mer.models.ma2mi.config import Ma2miConfig, condition_size, frozen, loss_weights
+from mer.models.ma2mi.config import Config, condition_size, frozen, loss_weights
 from mer.models.ma2mi.losses import ma2mi_losses
 from mer.models.ma2mi.network import MIACNet, carry_over, grad_cam, resize
 from mer.models.parts.resnet18 import ResNetTrunk, load_imagenet
@@ -17,7 +17,7 @@ SMALL = {"size": 64, "width": 1 / 16, "dit_width": 32, "dit_depth": 2, "dit_head
 
 def small(classes=0, reconstruct=False, frozen=(), **fields):
     torch.manual_seed(0)
-    return MIACNet(Ma2miConfig(**{**SMALL, **fields}), classes, reconstruct=reconstruct, frozen=frozen)
+    return MIACNet(Config(**{**SMALL, **fields}), classes, reconstruct=reconstruct, frozen=frozen)
 
 
 def frames(batch=3, size=64, channels=1, dtype=torch.float32, seed=1):
@@ -43,12 +43,12 @@ def filled(model):
 
 def test_published_sizes():
     with torch.device("meta"):
-        model = MIACNet(Ma2miConfig(), 5, reconstruct=True)
+        model = MIACNet(Config(), 5, reconstruct=True)
     assert count(model.fpe) == count(model.fae) == 11_176_512
     assert count(model.head) == 2_565 and count(model.dit) == 129_140_752
     assert count(model) == 22_353_024 + 2_565 + 129_140_752
     with torch.device("meta"):
-        assert count(MIACNet(Ma2miConfig(fusion="add_flat"), 5).head) == 25_088 * 5 + 5
+        assert count(MIACNet(Config(fusion="add_flat"), 5).head) == 25_088 * 5 + 5
     assert ResNetTrunk()(torch.zeros(1, 3, 224, 224)).shape == (1, 512, 7, 7)
 
 
@@ -56,7 +56,7 @@ def test_published_sizes():
 def test_the_classifier_starts_at_ln_c(classes):
     outputs = small(classes)(frames())
     assert outputs["logits"].shape == (3, classes) and not outputs["logits"].any()
-    loss = ma2mi_losses(outputs, SimpleNamespace(label=torch.arange(3)), Ma2miConfig())["mer"]
+    loss = ma2mi_losses(outputs, SimpleNamespace(label=torch.arange(3)), Config())["mer"]
     assert loss.item() == pytest.approx(math.log(classes), abs=1e-6)
 
 
@@ -110,7 +110,7 @@ def test_in_fine_tuning_classes_reach_both_encoders_and_the_reconstruction_one()
 @pytest.mark.parametrize("name", ["fpe", "fae"])
 def test_a_frozen_encoder_keeps_weights_and_statistics(name):
     """Table 2: neither gradient, weight decay nor batch norm may move it; the other one moves."""
-    cfg = Ma2miConfig(**SMALL, tune_fpe=name != "fpe", tune_fae=name != "fae")
+    cfg = Config(**SMALL, tune_fpe=name != "fpe", tune_fae=name != "fae")
     assert frozen(cfg) == (name,)
     torch.manual_seed(0)
     model = filled(MIACNet(cfg, 3, frozen=frozen(cfg)))
@@ -168,7 +168,7 @@ def test_fusions():
     for fusion, value in expected.items():
         model = small(fusion=fusion)
         torch.testing.assert_close(model.fuse(position, action), value)
-        sizes = Ma2miConfig(**{**SMALL, "width": 4 / 512}, fusion=fusion)
+        sizes = Config(**{**SMALL, "width": 4 / 512}, fusion=fusion)
         assert condition_size(sizes) == value.shape[1]
 
 

@@ -10,11 +10,11 @@ from mer.base import store
 from mer.base.errors import MerError
 from mer.models.ma2mi import pairs as latents
 from mer.models.ma2mi.autoencoder import ConvAe
-from mer.models.ma2mi.config import Ma2miConfig
+from mer.models.ma2mi.config import Config
 from mer.training import checkpoint
 from mer.training.batches import Entry
 
-CFG = Ma2miConfig(size=32, autoencoder="conv_ae", conv_ae_width=1 / 8, interval=(2, 3))
+CFG = Config(size=32, autoencoder="conv_ae", conv_ae_width=1 / 8, interval=(2, 3))
 
 
 def autoencoder():
@@ -85,7 +85,7 @@ def test_ends_are_onset_and_apex():
 def test_the_transformed_frame_is_that_of_the_transform():
     batch = draw(pairs(), [0, 1])
     torch.testing.assert_close(batch.warped, latents.warp_images(batch.frames[:, 0], batch.theta))
-    without = draw(pairs(), [0, 1], Ma2miConfig(size=32, autoencoder="conv_ae", position_loss=False))
+    without = draw(pairs(), [0, 1], Config(size=32, autoencoder="conv_ae", position_loss=False))
     assert without.warped is None and without.theta is None
 
 
@@ -98,7 +98,7 @@ def test_a_sample_of_the_posterior_has_its_spread():
 def test_in_pixel_space_the_latents_are_the_pictures():
     values = pairs()
     values = latents.Pairs(**{**vars(values), "mean": None})
-    batch = draw(values, [0, 1], Ma2miConfig(size=32, autoencoder="none"))
+    batch = draw(values, [0, 1], Config(size=32, autoencoder="none"))
     torch.testing.assert_close(batch.latents, (2 * batch.frames - 1).expand(-1, -1, 3, -1, -1))
 
 
@@ -156,9 +156,9 @@ def test_a_store_is_read_in_the_order_of_the_entries(tmp_path):
     model = autoencoder()
     mean, _ = model.encode(latents.pictures(found.frames[4:], 32))
     torch.testing.assert_close(found.mean[0, 4:].float(), mean, rtol=1e-3, atol=1e-3)
-    sampled = Ma2miConfig(**{**vars(CFG), "posterior": "sample"})
+    sampled = Config(**{**vars(CFG), "posterior": "sample"})
     assert latents.load(tmp_path, entries, sampled, crop=32, device="cpu").logvar.shape == (2, 10, 4, 4, 4)
-    plain = Ma2miConfig(**{**vars(CFG), "autoencoder": "none"})
+    plain = Config(**{**vars(CFG), "autoencoder": "none"})
     assert latents.load(tmp_path, entries, plain, crop=32, device="cpu").mean is None
 
 
@@ -168,11 +168,11 @@ def test_the_chosen_autoencoder_is_opened_or_the_run_stops(tmp_path):
     checkpoint.save(tmp_path / "model.pt", {"model": model.state_dict()})
     opened, name = latents.open_autoencoder(CFG, tmp_path / "model.pt")
     assert opened.scale == 0.5 and not opened.training and name["kind"] == "conv_ae" and len(name["sha256"]) == 64
-    assert latents.open_autoencoder(Ma2miConfig(autoencoder="none"), tmp_path)[0] is None
+    assert latents.open_autoencoder(Config(autoencoder="none"), tmp_path)[0] is None
     with pytest.raises(MerError, match="no such checkpoint"):
         latents.open_autoencoder(CFG, tmp_path / "other.pt")
     with pytest.raises(MerError, match=r"ma2mi\.sd_vae: \S*nothing has no diffusion"):
-        latents.open_autoencoder(Ma2miConfig(sd_vae=str(tmp_path / "nothing")), tmp_path / "model.pt")
+        latents.open_autoencoder(Config(sd_vae=str(tmp_path / "nothing")), tmp_path / "model.pt")
 
 
 def test_both_frames_of_a_clip_are_turned_alike():

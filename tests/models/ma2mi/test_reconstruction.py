@@ -9,12 +9,12 @@ from training import test_models_in_folds as models
 
 from mer.base import store
 from mer.models.ma2mi import reconstruction
-from mer.models.ma2mi.config import Ma2miConfig
+from mer.models.ma2mi.config import Config
 from mer.models.ma2mi.pairs import Pairs
 from mer.training import pretrain
 
 data = models.data  # the fixture: label stores of the nine clips
-CFG = Ma2miConfig(autoencoder="sd_vae", size=64, interval=(2, 2))
+CFG = Config(autoencoder="sd_vae", size=64, interval=(2, 2))
 GREY_STEP = 2  # grey levels by which a clip of speed 1 brightens in a frame
 
 

@@ -1,16 +1,16 @@
-"""MolConfig: the paper's defaults are valid, and what cannot be built or would change nothing is refused by name."""
+"""Config: the paper's defaults are valid, and what cannot be built or would change nothing is refused by name."""
 
 import subprocess
 import sys
 
 import pytest
 
-from mer.models.mol.config import MolConfig, mer_length, validate
+from mer.models.mol.config import Config, mer_length, validate
 
 
 @pytest.mark.parametrize("width", [1.0, 0.5, 0.25, 0.125])
 def test_defaults_are_valid_at_every_width(width):
-    assert validate(MolConfig(width=width)) == []
+    assert validate(Config(width=width)) == []
 
 
 @pytest.mark.parametrize(
@@ -46,25 +46,25 @@ def test_defaults_are_valid_at_every_width(width):
     ],
 )
 def test_a_bad_field_is_named_with_its_value(fields, named):
-    problems = validate(MolConfig(**fields))
+    problems = validate(Config(**fields))
     assert len(problems) == 1
     assert problems[0].startswith(f"mol.{named}") and "expected" in problems[0] and "\n" not in problems[0]
-    assert repr(getattr(MolConfig(**fields), named.strip())) in problems[0]
+    assert repr(getattr(Config(**fields), named.strip())) in problems[0]
 
 
 def test_all_problems_are_listed_at_once():
-    assert len(validate(MolConfig(t=0, gain=-1.0, fcc="?"))) == 3
+    assert len(validate(Config(t=0, gain=-1.0, fcc="?"))) == 3
 
 
 def test_neighbours_do_not_matter_without_a_graph():
-    assert validate(MolConfig(ccc="off", k=999)) == []
+    assert validate(Config(ccc="off", k=999)) == []
 
 
 @pytest.mark.parametrize(
     ("kind", "length"), [("concat", 14), ("first", 7), ("last", 7), ("all", 8), ("add", 7), ("sub", 7)]
 )
 def test_number_of_maps_in_time(kind, length):
-    assert mer_length(MolConfig(mer_input=kind)) == length
+    assert mer_length(Config(mer_input=kind)) == length
 
 
 def test_needs_no_torch():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mer.models.mol.config import MolConfig
+from mer.models.mol.config import Config
 from mer.models.mol.network import MOL
 
 BASE = {"width": 1 / 16, "k": 2, "t": 4}
@@ -43,7 +43,7 @@ KEYS = {"mer": "logits", "flow": "flow", "landmark": "landmarks"}
 def test_row_is_trainable(row):
     """One step reaches every parameter, so nothing is built that the row does not use, and the loss falls."""
     torch.manual_seed(0)
-    cfg = MolConfig(**{**BASE, **ROWS[row]})
+    cfg = Config(**{**BASE, **ROWS[row]})
     model = MOL(cfg, 3)
     frames = torch.rand(2, cfg.t, 1, 128, 128)
 
@@ -64,7 +64,7 @@ def test_row_is_trainable(row):
 
 
 def parameters(**fields):
-    return sum(p.numel() for p in MOL(MolConfig(**fields), 5).parameters())
+    return sum(p.numel() for p in MOL(Config(**fields), 5).parameters())
 
 
 def test_rows_at_full_width_have_the_expected_size():
@@ -86,12 +86,12 @@ def test_rows_at_full_width_have_the_expected_size():
 
 @pytest.mark.parametrize(("kind", "inputs"), [("first", 512), ("last", 512), ("all", 1024), ("add", 512), ("sub", 512)])
 def test_first_layer_is_sized_from_the_mer_input(kind, inputs):
-    assert MOL(MolConfig(width=1 / 16, tasks=("mer",), mer_input=kind), 3).mer.fc1.in_features == inputs
+    assert MOL(Config(width=1 / 16, tasks=("mer",), mer_input=kind), 3).mer.fc1.in_features == inputs
 
 
 @pytest.mark.parametrize(("t", "inputs"), [(2, 512), (4, 512), (8, 2560), (16, 6656)])
 def test_first_layer_is_sized_from_the_clip(t, inputs):
-    assert MOL(MolConfig(width=1 / 16, tasks=("mer",), t=t), 3).mer.fc1.in_features == inputs
+    assert MOL(Config(width=1 / 16, tasks=("mer",), t=t), 3).mer.fc1.in_features == inputs
 
 
 def test_a_task_that_reads_one_branch_builds_one():
@@ -101,14 +101,14 @@ def test_a_task_that_reads_one_branch_builds_one():
         ({"tasks": ("mer",), "mer_input": "first"}, "branch_two"),
         ({"tasks": ("mer", "landmark"), "mer_input": "last"}, "branch_one"),
     ):
-        model = MOL(MolConfig(**BASE, **fields), 3)
+        model = MOL(Config(**BASE, **fields), 3)
         assert [name for name in ("branch_one", "branch_two") if getattr(model, name) is None] == [absent]
 
 
 def test_mer_inputs_are_what_table_twelve_says():
     one, two = torch.randn(2, 2, 3, 4, 16, 16)  # (branch, B, t-1, C, 16, 16)
     stacked = {
-        kind: MOL(MolConfig(**BASE, tasks=("mer",), mer_input=kind), 3)._mer_input(one, two)
+        kind: MOL(Config(**BASE, tasks=("mer",), mer_input=kind), 3)._mer_input(one, two)
         for kind in ("concat", "first", "last", "all", "add", "sub")
     }
     planes = [branch[:, k] for k in range(3) for branch in (one, two)]
@@ -120,7 +120,7 @@ def test_mer_inputs_are_what_table_twelve_says():
 
 def test_transformer_sees_every_position_and_its_embedding():
     torch.manual_seed(0)
-    block = MOL(MolConfig(**BASE, tasks=("landmark",), fcc="transformer"), 3).branch_two[0].fcc.double()
+    block = MOL(Config(**BASE, tasks=("landmark",), fcc="transformer"), 3).branch_two[0].fcc.double()
     maps = torch.randn(1, 8, 16, 16, dtype=torch.float64)
     changed = maps.clone()
     changed[0, 2, 3, 5] += 1

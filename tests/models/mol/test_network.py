@@ -6,7 +6,7 @@ from bench.mol_step import count_operations
 from models.mol import mol_reference as reference
 
 from mer.base.errors import MerError
-from mer.models.mol.config import MolConfig
+from mer.models.mol.config import Config
 from mer.models.mol.f5c import F5C
 from mer.models.mol.network import MOL
 
@@ -14,7 +14,7 @@ from mer.models.mol.network import MOL
 def small(classes=3, **fields):
     """A narrow MOL (C = 4) with fixed random weights."""
     torch.manual_seed(0)
-    return MOL(MolConfig(**{"width": 1 / 32, "k": 2, "t": 3, **fields}), classes)
+    return MOL(Config(**{"width": 1 / 32, "k": 2, "t": 3, **fields}), classes)
 
 
 def clips(batch=2, t=3, dtype=torch.float32, seed=1):
@@ -26,7 +26,7 @@ def count(module):
 
 
 def test_published_parameter_counts():
-    model = MOL(MolConfig(), 5)
+    model = MOL(Config(), 5)
     assert count(model.stem) == 19_048
     assert count(model.branch_one) == count(model.branch_two) == 66_304 + 147_840  # one bias in Eq. 4
     assert count(model.mer) == 738_853 and count(model.landmark) == 3_318_440 and count(model.flow) == 39_730_282
@@ -88,9 +88,9 @@ def test_equals_the_paper_written_out(name, training):
 
 def test_full_width_block_equals_the_paper_written_out():
     torch.manual_seed(0)
-    block, maps = F5C(MolConfig()).double(), torch.randn(1, 128, 16, 16, dtype=torch.float64)
+    block, maps = F5C(Config()).double(), torch.randn(1, 128, 16, 16, dtype=torch.float64)
     weights = dict(block.named_parameters())
-    found, expected = block(maps), torch.stack(reference.f5c(reference.Weights(weights), list(maps), MolConfig()))
+    found, expected = block(maps), torch.stack(reference.f5c(reference.Weights(weights), list(maps), Config()))
     assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
     cotangent = torch.randn_like(found)
     parameters = list(weights.values())
@@ -176,9 +176,9 @@ def test_landmark_head_starts_at_the_mean_shape():
 
 def test_a_bad_configuration_is_one_line():
     with pytest.raises(MerError, match=r"^mol\.gain = 0: expected a positive number; mol\.dropout = 2: [^\n]*$"):
-        MOL(MolConfig(gain=0, dropout=2), 3)
+        MOL(Config(gain=0, dropout=2), 3)
     with pytest.raises(MerError, match=r"^mol\.k = 5: expected 1 to 4 neighbours"):
-        MOL(MolConfig(width=1 / 32, k=5), 3)
+        MOL(Config(width=1 / 32, k=5), 3)
 
 
 def test_frames_of_another_shape_are_refused():
@@ -212,7 +212,7 @@ def test_a_step_needs_few_operations():
 
 
 def test_weights_survive_saving(tmp_path):
-    model, other = small().eval(), MOL(MolConfig(width=1 / 32, k=2, t=3), 3).eval()
+    model, other = small().eval(), MOL(Config(width=1 / 32, k=2, t=3), 3).eval()
     model.fit_input(0.4, 0.3, 0.2)
     torch.save(model.state_dict(), tmp_path / "model.pt")
     other.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))

@@ -1,0 +1,38 @@
+"""On a GPU every model trains to the same bytes again, and its network says there what it says on the CPU."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from models import test_every_model as every
+from pipeline import digests
+from training import test_folds as tools
+
+from mer.training import checkpoint, folds
+
+DEVICE = "cuda"
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")]
+p, data = every.p, every.data  # the tiny run of each folder of mer/models, and its stores
+
+
+def trained(p, data, scratch):
+    """A plan for the GPU, and the folder of one of its folds."""
+    plan = replace(tools.plan_of(p, data, scratch), device=DEVICE)
+    return plan, tools.run(plan, subject=every.TESTED)
+
+
+def test_a_fold_gives_the_same_bytes_again(p, data, tmp_path):
+    (_, once), (_, again) = (trained(p, data, tmp_path / name) for name in ("once", "again"))
+    assert {path.name for path in once.iterdir()} == set(tools.FILES)
+    assert list(digests(once).values()) == list(digests(again).values())
+
+
+def test_its_network_says_what_it_says_on_the_cpu(p, data, tmp_path):
+    plan, folder = trained(p, data, tmp_path)
+    said = []
+    for device in ("cpu", DEVICE):
+        clips, model = plan.task.load(data, plan.entries, device), plan.task.build(len(plan.classes))
+        model.load_state_dict(checkpoint.load(folder / "model.pt")["model"])
+        said.append(folds.probabilities(plan, model.to(device), clips, torch.arange(len(clips))))
+    assert len({tuple(row) for row in said[0].tolist()}) > 1  # it looks at the clips
+    torch.testing.assert_close(*said, atol=1e-4, rtol=1e-3)
