@@ -5,11 +5,24 @@ import sys
 from collections.abc import Callable
 
 
+LONGEST = 1500  # characters of a line
+
+
 class MerError(Exception):
     """A problem with the user's data, parameters or machine.
 
-    The message is one line that names the file, key or row, the value found, and what was expected or what to do.
+    The message is one line that names the file, key or row, the value found, and what was expected or what to do; of
+    several problems one line each. It stays one where the value found, such as a cell or a file's name, holds line
+    breaks or is very long.
     """
+
+    def __str__(self) -> str:
+        return "\n".join(_one_line(str(line)) for line in self.args)
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.splitlines())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST // 2]} ... {line[-LONGEST // 2:]}"
 
 
 def main(run: Callable[[], int | None]) -> None:

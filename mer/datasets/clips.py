@@ -15,6 +15,7 @@ from mer.base.errors import MerError
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 IMAGE = re.compile(r"(\d+)\D*(?:" + "|".join(map(re.escape, sorted(IMAGE_SUFFIXES))) + r")\Z", re.IGNORECASE).search
 SETTLED = 2_000_000_000  # nanoseconds, the coarsest clock of a file system in use
+DIGITS = 18  # of the longest frame number; more do not fit into the 64 bits of the stores
 SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -110,9 +111,16 @@ def read_csv(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str,
 
 def whole_number(text: str, path: Path, line: int, column: str) -> int:
     """A frame number from a cell; '12.0', which spreadsheets write, is 12. Raises MerError naming the cell."""
-    if re.fullmatch(r"-?\d+(\.0*)?", text):
-        return int(float(text))
-    raise MerError(f"{path}: row {line}, column '{column}': '{text}' is not a whole number")
+    number = whole(text)
+    if number is None:
+        raise MerError(f"{path}: row {line}, column '{column}': '{text}' is not a whole number")
+    return number
+
+
+def whole(text: str) -> int | None:
+    """A whole number of at most DIGITS digits, '12' or '12.0'; None for any other text."""
+    match = re.fullmatch(rf"(-?\d{{1,{DIGITS}}})(\.0*)?", text)
+    return int(match[1]) if match else None
 
 
 def positive(text: str, path: Path, line: int, column: str) -> float:

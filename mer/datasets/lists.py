@@ -15,6 +15,7 @@ from pathlib import Path
 from mer.base.errors import MerError
 from mer.datasets.class_sets import LabelSet, class_index
 from mer.datasets.clips import Clip
+from mer.datasets.workbook import frame
 
 SHORT = 12  # digits of the hash that are shown
 MEGC = {"0": "negative", "1": "positive", "2": "surprise"}  # what MEGC2019's table and those made from it say
@@ -106,9 +107,10 @@ def _row(cells: dict[str, str], where: str) -> Listed:
     numbers = {}
     for name in ("onset", "apex", "offset"):
         value = cells.get(name, "")
-        if value and not value.isdecimal():
+        number = frame(value)
+        if value and number is None:
             raise MerError(f"{where}, column {name}: {value!r}; expected a frame number or nothing")
-        numbers[name] = int(value) if value else None
+        numbers[name] = number
     dataset, subject, clip = cells["dataset"].lower(), cells["subject"], cells["clip_id"]
     return Listed(dataset, clip, subject, MEGC.get(cells["class"], cells["class"].lower()), **numbers)
 

@@ -113,7 +113,8 @@ def _images(folder: Path) -> dict[str, int]:
     """Path below the folder -> bytes of every image in it, at any depth."""
     return {os.path.relpath(os.path.join(where, name), folder): os.path.getsize(os.path.join(where, name))
             for where, _, names in os.walk(folder) for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES}
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+            and os.path.exists(os.path.join(where, name))}  # not a link that leads nowhere
 
 
 def _shown(root: Path, folder: Path) -> str:

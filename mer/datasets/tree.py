@@ -16,10 +16,14 @@ SYSTEM = ("lost+found", "$recycle.bin", "system volume information", "__macosx")
 
 
 def entries(folder: Path) -> list[os.DirEntry]:
-    """What is in a folder, without what operating systems put there. Raises MerError when it cannot be read."""
+    """What is in a folder, without what operating systems put there and links that lead nowhere.
+
+    Raises MerError when it cannot be read.
+    """
     try:
         with os.scandir(folder) as found:
-            return [entry for entry in found if not entry.name.lower().startswith(SYSTEM)]
+            return [entry for entry in found if not entry.name.lower().startswith(SYSTEM)
+                    and not (entry.is_symlink() and not os.path.exists(entry.path))]
     except OSError as error:
         unreadable(error)
 

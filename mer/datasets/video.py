@@ -137,5 +137,5 @@ def convert(path: Path, out: Path, *, form: str = "png", quality: int = 95, name
     lines.append(f"{frames} frames of {len(todo) - len(failed)} films written to {out.as_posix()}"
                  + (f", {kept} films were there already" if kept else ""))
     if failed:
-        raise MerError("\n".join([*lines, *failed]))
+        raise MerError(*lines, *failed)
     return lines

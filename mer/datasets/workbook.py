@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.clips import DIGITS, whole
 
 Cell = int | float | str | None
 
@@ -89,9 +90,9 @@ def _key(cell: Cell) -> str:
 
 def frame(cell: Cell) -> int | None:
     """A frame number from a cell (46, 46.0, '46', '46.0'); None for anything else, such as '/' or an empty cell."""
-    if isinstance(cell, str) and re.fullmatch(r"\d+(\.0*)?", cell):
-        return int(float(cell))
-    return cell if isinstance(cell, int) and cell >= 0 else None
+    if isinstance(cell, str):
+        return whole(cell) if cell[:1] != "-" else None
+    return cell if isinstance(cell, int) and 0 <= cell < 10**DIGITS else None
 
 
 def text(cell: Cell) -> str:

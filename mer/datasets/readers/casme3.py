@@ -107,8 +107,8 @@ def _part_c(root: Path, notes: list[str]) -> tuple[Path, str, list[Row]]:
     frames = find_places(root, r"\d\d?", "part_C/01/a/color/355.jpg", notes, levels=3, accept=_in_color)
     folders: dict[int, Path] = {}
     for (subject, _, kind), folder in sorted(frames.folders.items()):
-        if subject.isdigit() and kind == "color":
-            folders.setdefault(int(subject), folder)
+        if (person := frame(subject)) is not None and kind == "color":
+            folders.setdefault(person, folder)
     rows = []
     for record in records:
         number = frame(record["sub"])

@@ -15,6 +15,7 @@ from mer.datasets.clips import read_csv
 from mer.datasets.places import find_places
 from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, instead
+from mer.datasets.workbook import frame
 
 DATASETS = {"dfew": "macro"}
 SIGNS = r"clip_224x224.*|emolabel_datasplit"
@@ -38,10 +39,11 @@ def read(root: Path, *, dataset: str) -> Reading:
     folds: dict[int, set[str]] = {}
     for path in tables:
         for line, row in read_csv(path, ("video_name", "label")):
-            if not row["video_name"].isdigit() or row["label"] not in "1234567" or len(row["label"]) != 1:
+            number = frame(row["video_name"])
+            if number is None or row["label"] not in "1234567" or len(row["label"]) != 1:
                 raise MerError(f"{path}: row {line} is {row['video_name']},{row['label']}; expected a clip number and "
                                "a label from 1 to 7")
-            clip, label = int(row["video_name"]), LABELS[int(row["label"]) - 1]
+            clip, label = number, LABELS[int(row["label"]) - 1]
             if labels.setdefault(clip, label) != label:
                 raise MerError(f"{path}: row {line}: clip {clip} is {label} here, {labels[clip]} in another split file")
             if _part(path) == "test":

@@ -12,7 +12,7 @@ from mer.base.errors import MerError
 from mer.datasets.places import find_places
 from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, inside, instead
-from mer.datasets.workbook import text_lines
+from mer.datasets.workbook import frame, text_lines
 
 DATASETS = {"ferv39k": "macro"}
 SIGNS = r"[23]_clipsfor.*|4_setups"
@@ -43,7 +43,7 @@ def read(root: Path, *, dataset: str) -> Reading:
             if len(parts) != 3 or not label:
                 raise MerError(f"{path}: line {number} is '{line.strip()}', expected 'Action/Sad/0010 Sad'")
             scene, emotion, clip = parts
-            group = f"-{int(clip) // 100:02d}" if clip.isdigit() else ""
+            group = "" if (number_of := frame(clip)) is None else f"-{number_of // 100:02d}"
             rows.append(Row("-".join(parts), f"{scene}-{emotion}{group}", frames.find(*parts), None, None, None,
                             label.strip(), whole=True, flags=(split, "subject_unknown", "fps_nominal"),
                             looked_for=frames.looked_for(place)))

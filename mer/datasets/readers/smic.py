@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.clips import DIGITS
 from mer.datasets.places import find_places, is_cropped, merged, undoubled
 from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, inside, instead, newest_table, subfolders
@@ -25,7 +26,7 @@ SIGNS = r"smic[-_].*"
 SUBJECT = r"s\d+"
 FPS = {"hs": 100.0, "vis": 25.0, "nir": 25.0}
 EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}
-CLIP = re.compile(r"s(\d+)_(ne|po|sur)_(\d+)", re.IGNORECASE)
+CLIP = re.compile(rf"s(\d{{1,{DIGITS}}})_(ne|po|sur)_(\d{{1,{DIGITS}}})", re.IGNORECASE)
 
 
 def read(root: Path, *, dataset: str, images: str, variant: str) -> Reading:
