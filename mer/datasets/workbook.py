@@ -91,7 +91,7 @@ def _key(cell: Cell) -> str:
 def frame(cell: Cell) -> int | None:
     """A frame number from a cell (46, 46.0, '46', '46.0'); None for anything else, such as '/' or an empty cell."""
     if isinstance(cell, str):
-        return whole(cell) if cell[:1] != "-" else None
+        cell = whole(cell)
     return cell if isinstance(cell, int) and 0 <= cell < 10**DIGITS else None
 
 

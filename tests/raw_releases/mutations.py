@@ -14,11 +14,12 @@ from raw_releases.books import write_book
 from mer.datasets.workbook import read_sheets
 
 BOOKS, TEXTS = (".xlsx", ".xls"), (".csv", ".txt", ".yaml")
-ODD = (None, "/", "word", 1e30, -1, 0, 0.5, datetime.date(2019, 7, 1), "n" * 300, 10**30, "9" * 400, "9" * 5000, "微表情",
-       "\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT THREE}", "two\nlines", True, "nan", "inf", "..", "../..", "a/b", ".",
-       "é ö.x", "1,2", '"')
-NAMES = ("with space", "Müller", "微表情", "._hidden", "Thumbs.db", "1", "\N{SUPERSCRIPT TWO}", "\N{SUPERSCRIPT TWO}.jpg",
-         "img1.jpg", "n" * 250, "latin\udcfc1.jpg", "s9", "sub99", "cropped", "~$table.xlsx", "line\nbreak1.jpg")
+ODD = (None, "/", "word", 1e30, -1, 0, 0.5, datetime.date(2019, 7, 1), "n" * 300, 10**30, "9" * 400, "9" * 5000,
+       "微表情", "\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT THREE}", "two\nlines", True, "nan", "inf", 
+       "..", "../..", "a/b", ".", "é ö.x", "1,2", '"')
+NAMES = ("with space", "Müller", "微表情", "._hidden", "Thumbs.db", "1", "\N{SUPERSCRIPT TWO}",
+         "\N{SUPERSCRIPT TWO}.jpg", "img1.jpg", "n" * 250, "latin\udcfc1.jpg", "s9", "sub99", "cropped", "~$table.xlsx",
+         "line\nbreak1.jpg")
 
 
 def mutate(root: Path, chance: Random) -> str:
@@ -118,7 +119,10 @@ def places(path: Path, chance: Random) -> str:
     elif what == "folder added":
         other.mkdir()
     elif what == "doubled":
-        shutil.copytree(path, other, symlinks=True) if path.is_dir() else shutil.copy(path, other, follow_symlinks=False)
+        if path.is_dir():
+            shutil.copytree(path, other, symlinks=True)
+        else:
+            shutil.copy(path, other, follow_symlinks=False)
     else:
         folder = path.is_dir() and not path.is_symlink()
         _remove(path)
