@@ -4,22 +4,25 @@ MER_FUZZ=1000 tries as many mutated releases a reader (minutes); a number tried 
 """
 
 import os
+import re
 import shutil
 import traceback
+import zipfile
 from collections import Counter
 from random import Random
 
 import pytest
 from raw_releases import casme3_macro, dfme, macro, micro
+from raw_releases.books import write_book
 from raw_releases.mutations import mutate
-from raw_releases.plain import row, write_plain
+from raw_releases.plain import row, write_plain, write_table
 
 from mer.base.errors import MerError
 from mer.datasets import releases
 from mer.datasets.clips import SAFE_NAME, dataset_of, frame_names, whole, whole_number
 from mer.datasets.index import survey, table
 from mer.datasets.tree import entries
-from mer.datasets.workbook import frame
+from mer.datasets.workbook import frame, read_sheets
 
 TRIES = int(os.environ.get("MER_FUZZ", "8"))
 LONGEST_LINE = 2000
@@ -116,6 +119,30 @@ def test_a_clip_of_ferv39k_without_a_number_is_grouped_by_scene(tmp_path):
     path = tmp_path / "4_setups/All_scenes/train_All.csv"
     path.write_text("War/Sad/\N{SUPERSCRIPT TWO} Sad\n", encoding="utf-8")
     assert "ferv39k/War-Sad" in {clip.subject for clip in releases.read("ferv39k", tmp_path).clips}
+
+
+def test_a_workbook_without_sheets_of_cells_is_named(tmp_path):
+    write_book(tmp_path / "whole.xlsx", {"Sheet1": [["Subject"]]})
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as old, zipfile.ZipFile(tmp_path / "cut.xlsx", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, re.sub(rb"<sheet [^>]*/>", b"", old.read(name)))
+    with pytest.raises(MerError, match="cut.xlsx holds no sheet of cells"):
+        read_sheets(tmp_path / "cut.xlsx")
+
+
+def test_a_frame_folder_of_too_long_a_name_is_left_out(tmp_path):
+    write_plain(tmp_path, [row()])
+    write_table(tmp_path, [row(), row("c2", frames="n" * 300)])
+    assert [left.clip_id for left in releases.read("mine", tmp_path).excluded] == ["c2"]
+    with pytest.raises(MerError, match="is not known"):
+        releases.check_name("n" * 300, tmp_path)
+
+
+def test_a_name_in_another_encoding_is_named(tmp_path):
+    micro.write_casme3_c(tmp_path)
+    (tmp_path / "part_C/part_C").rename(tmp_path / "part_C/M\udcfcller")
+    with pytest.raises(MerError, match=r"part_C/M.udcfcller/.* is not UTF-8; rename it"):
+        releases.read("casme3", tmp_path, variant="c")
 
 
 def test_links_that_lead_nowhere_are_passed_over(tmp_path):
