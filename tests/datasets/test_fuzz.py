@@ -18,9 +18,10 @@ from raw_releases.mutations import mutate
 from raw_releases.plain import row, write_plain, write_table
 
 from mer.base.errors import MerError
+from mer.base.knobs import parse_yaml
 from mer.datasets import releases
 from mer.datasets.clips import SAFE_NAME, dataset_of, frame_names, whole, whole_number
-from mer.datasets.index import survey, table
+from mer.datasets.index import build_index, survey, table
 from mer.datasets.tree import entries
 from mer.datasets.workbook import frame, read_sheets
 
@@ -143,6 +144,16 @@ def test_a_name_in_another_encoding_is_named(tmp_path):
     (tmp_path / "part_C/part_C").rename(tmp_path / "part_C/M\udcfcller")
     with pytest.raises(MerError, match=r"part_C/M.udcfcller/.* is not UTF-8; rename it"):
         releases.read("casme3", tmp_path, variant="c")
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "2019-99-99"])
+def test_a_value_that_yaml_cannot_hold_is_told(tmp_path, value):
+    write_own(tmp_path)
+    (tmp_path / "classes.yaml").write_text(f"sets: {value}\n")
+    with pytest.raises(MerError, match="classes.yaml cannot be read as YAML"):
+        build_index("mine", tmp_path)
+    with pytest.raises(MerError, match="params.yaml: not valid YAML"):
+        parse_yaml(f"seed: {value}\n", "params.yaml")
 
 
 def test_links_that_lead_nowhere_are_passed_over(tmp_path):

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from random import Random
 
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from raw_releases.books import write_book
 
 from mer.datasets.workbook import read_sheets
@@ -74,9 +75,11 @@ def cells(path: Path, chance: Random) -> str:
 def _sheets(path: Path) -> dict[str, list[list]]:
     if path.suffix in BOOKS:
         try:
-            return read_sheets(path)
+            sheets = read_sheets(path)
         except Exception:  # damaged before
             return {}
+        return {name: [[ILLEGAL_CHARACTERS_RE.sub("", cell) if isinstance(cell, str) else cell for cell in cells_]
+                       for cells_ in rows] for name, rows in sheets.items()}
     return {"": [line.split(",") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]}
 
 
