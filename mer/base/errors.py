@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable
 
-
 LONGEST = 1500  # characters of a line
 
 

@@ -100,6 +100,8 @@ def read_yaml(path: Path) -> dict:
         return parse_yaml(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError:
         raise MerError(f"{path}: no such file; run the command in the project's root") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise MerError(f"{path} cannot be read as UTF-8 text: {error}") from None
 
 
 def parse_yaml(text: str, path: Path | str) -> dict:
@@ -108,7 +110,7 @@ def parse_yaml(text: str, path: Path | str) -> dict:
 
     try:
         raw = yaml.load(text, _loader(path))
-    except yaml.YAMLError as error:
+    except (ValueError, yaml.YAMLError) as error:  # ValueError: a number or a date that is none
         raise MerError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise MerError(f"{path}: expected keys and values, found {type(raw).__name__}")

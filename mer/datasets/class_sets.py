@@ -180,7 +180,7 @@ def _load_yaml(path: Path) -> dict:
 
     try:
         body = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, a number or date that is none
         raise MerError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(body, dict):
         raise MerError(f"{path}: expected a mapping, found {type(body).__name__}")

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from mer.base.errors import MerError
 from mer.datasets.class_sets import LabelSet, class_index
-from mer.datasets.clips import Clip
-from mer.datasets.workbook import frame
+from mer.datasets.clips import Clip, whole
 
 SHORT = 12  # digits of the hash that are shown
 MEGC = {"0": "negative", "1": "positive", "2": "surprise"}  # what MEGC2019's table and those made from it say
@@ -107,8 +106,8 @@ def _row(cells: dict[str, str], where: str) -> Listed:
     numbers = {}
     for name in ("onset", "apex", "offset"):
         value = cells.get(name, "")
-        number = frame(value)
-        if value and number is None:
+        number = whole(value)
+        if value and (number is None or number < 0):
             raise MerError(f"{where}, column {name}: {value!r}; expected a frame number or nothing")
         numbers[name] = number
     dataset, subject, clip = cells["dataset"].lower(), cells["subject"], cells["clip_id"]

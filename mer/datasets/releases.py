@@ -15,6 +15,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import os
 import types
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ else:
 
 def check_name(name: str, raw: str | Path = "data/raw") -> None:
     """Raise MerError with the nearest known name when a dataset is neither known nor in plain layout under `raw`."""
-    if name in known() or (SAFE_NAME.fullmatch(name) and (Path(raw) / name / "clips.csv").is_file()):
+    if name in known() or (SAFE_NAME.fullmatch(name) and os.path.isfile(Path(raw) / name / "clips.csv")):
         return
     names = [*known(), *sorted(path.parent.name for path in Path(raw).glob("*/clips.csv"))]
     nearest = difflib.get_close_matches(name.lower(), names, 1, 0.5)
@@ -148,7 +149,21 @@ def read(name: str, root: str | Path, *, images: str = "raw", variant: str | Non
         if images not in ("raw", "cropped"):
             raise MerError(f"index.images = '{images}'; expected raw or cropped")
         options["images"] = images
-    return _module(release.reader).read(root, dataset=name, **options)
+    reading = _module(release.reader).read(root, dataset=name, **options)
+    _check_text(root, reading)
+    return reading
+
+
+def _check_text(root: Path, reading: Reading) -> None:
+    """Refuse names of files and folders in another encoding than UTF-8, which no table of ours can hold."""
+    for text in (*reading.tables, *reading.notes,
+                 *(text for clip in reading.clips for text in (clip.frames_dir, clip.label_raw)),
+                 *(text for row in reading.excluded for text in (row.label, row.reason))):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise MerError(f"{root}: a name in {text!a} is not UTF-8; rename it, or unpack the archive with the "
+                           "encoding it was made in") from None
 
 
 def people(name: str) -> str:

@@ -15,7 +15,8 @@ def read_sheets(path: Path) -> dict[str, list[list[Cell]]]:
     """Every sheet of an .xlsx, .xls or .csv file, by name in order, as rows of cells.
 
     Whole numbers come as int, text stripped, empty cells as None; a .csv is one sheet '' of text cells. The kind is
-    told from the content, since renamed files are common. Raises MerError when the file is none of the three.
+    told from the content, since renamed files are common. Raises MerError when the file is none of the three or
+    holds no sheet.
     """
     try:
         data = path.read_bytes()
@@ -32,6 +33,8 @@ def read_sheets(path: Path) -> dict[str, list[list[Cell]]]:
         raise
     except Exception as error:  # openpyxl and xlrd raise many kinds for a damaged file, from KeyError to struct.error
         raise MerError(f"{path} cannot be read as .xlsx, .xls or UTF-8 .csv: {' '.join(str(error).split())}") from error
+    if not sheets:
+        raise MerError(f"{path} holds no sheet of cells; expected the release's table")
     return {name: [[_clean(cell) for cell in row] for row in rows] for name, rows in sheets.items()}
 
 
@@ -91,7 +94,7 @@ def _key(cell: Cell) -> str:
 def frame(cell: Cell) -> int | None:
     """A frame number from a cell (46, 46.0, '46', '46.0'); None for anything else, such as '/' or an empty cell."""
     if isinstance(cell, str):
-        return whole(cell) if cell[:1] != "-" else None
+        cell = whole(cell)
     return cell if isinstance(cell, int) and 0 <= cell < 10**DIGITS else None
 
 

@@ -9,16 +9,18 @@ import shutil
 from pathlib import Path
 from random import Random
 
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from raw_releases.books import write_book
 
 from mer.datasets.workbook import read_sheets
 
 BOOKS, TEXTS = (".xlsx", ".xls"), (".csv", ".txt", ".yaml")
-ODD = (None, "/", "word", 1e30, -1, 0, 0.5, datetime.date(2019, 7, 1), "n" * 300, 10**30, "9" * 400, "9" * 5000, "微表情",
-       "\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT THREE}", "two\nlines", True, "nan", "inf", "..", "../..", "a/b", ".",
-       "é ö.x", "1,2", '"')
-NAMES = ("with space", "Müller", "微表情", "._hidden", "Thumbs.db", "1", "\N{SUPERSCRIPT TWO}", "\N{SUPERSCRIPT TWO}.jpg",
-         "img1.jpg", "n" * 250, "latin\udcfc1.jpg", "s9", "sub99", "cropped", "~$table.xlsx", "line\nbreak1.jpg")
+ODD = (None, "/", "word", 1e30, -1, 0, 0.5, datetime.date(2019, 7, 1), "n" * 300, 10**30, "9" * 400, "9" * 5000,
+       "微表情", "\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT THREE}", "two\nlines", True, "nan", "inf", 
+       "..", "../..", "a/b", ".", "é ö.x", "1,2", '"')
+NAMES = ("with space", "Müller", "微表情", "._hidden", "Thumbs.db", "1", "\N{SUPERSCRIPT TWO}",
+         "\N{SUPERSCRIPT TWO}.jpg", "img1.jpg", "n" * 250, "latin\udcfc1.jpg", "s9", "sub99", "cropped", "~$table.xlsx",
+         "line\nbreak1.jpg")
 
 
 def mutate(root: Path, chance: Random) -> str:
@@ -73,9 +75,11 @@ def cells(path: Path, chance: Random) -> str:
 def _sheets(path: Path) -> dict[str, list[list]]:
     if path.suffix in BOOKS:
         try:
-            return read_sheets(path)
+            sheets = read_sheets(path)
         except Exception:  # damaged before
             return {}
+        return {name: [[ILLEGAL_CHARACTERS_RE.sub("", cell) if isinstance(cell, str) else cell for cell in cells_]
+                       for cells_ in rows] for name, rows in sheets.items()}
     return {"": [line.split(",") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]}
 
 
@@ -118,7 +122,10 @@ def places(path: Path, chance: Random) -> str:
     elif what == "folder added":
         other.mkdir()
     elif what == "doubled":
-        shutil.copytree(path, other, symlinks=True) if path.is_dir() else shutil.copy(path, other, follow_symlinks=False)
+        if path.is_dir():
+            shutil.copytree(path, other, symlinks=True)
+        else:
+            shutil.copy(path, other, follow_symlinks=False)
     else:
         folder = path.is_dir() and not path.is_symlink()
         _remove(path)

@@ -43,7 +43,7 @@ def read(root: Path, *, dataset: str) -> Reading:
             if len(parts) != 3 or not label:
                 raise MerError(f"{path}: line {number} is '{line.strip()}', expected 'Action/Sad/0010 Sad'")
             scene, emotion, clip = parts
-            group = "" if (number_of := frame(clip)) is None else f"-{number_of // 100:02d}"
+            group = "" if (among := frame(clip)) is None else f"-{among // 100:02d}"
             rows.append(Row("-".join(parts), f"{scene}-{emotion}{group}", frames.find(*parts), None, None, None,
                             label.strip(), whole=True, flags=(split, "subject_unknown", "fps_nominal"),
                             looked_for=frames.looked_for(place)))

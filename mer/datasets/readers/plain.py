@@ -9,6 +9,7 @@ may be empty (and their columns absent). Nothing is guessed here, as the table c
 error, a row whose frames do not fit is left out and recorded.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -65,7 +66,7 @@ def _with_frames(root: Path, clip: Clip) -> Clip | Excluded:
         reason = f"negative length: onset {clip.onset} after offset {clip.offset}"
     elif clip.apex is not None and not clip.onset <= clip.apex <= clip.offset:
         reason = f"apex {clip.apex} outside onset..offset {clip.onset}..{clip.offset}"
-    elif not (root / clip.frames_dir).is_dir():
+    elif not os.path.isdir(root / clip.frames_dir):  # Path.is_dir raises on a name that is too long
         reason = f"frame folder {clip.frames_dir} does not exist"
     if reason:
         return Excluded(clip.clip_id, clip.label_raw, reason)
