@@ -161,7 +161,7 @@ def run() -> None:
     elif asked.command == "list":
         rows = clips_of(f"{asked.dataset}:{asked.classes}", asked.root, asked.images, asked.variant)
         if asked.out:
-            store.write_text(asked.out, lists.text(rows))
+            _write(asked.out, lists.text(rows))
         else:
             print(lists.text(rows), end="")
         print(f"{len(rows)} clips of {len({row.subject for row in rows})} subjects, list {lists.digest(rows)}",
@@ -174,6 +174,16 @@ def run() -> None:
         print(lists.told(a, b, (asked.a, asked.b)))
     else:
         _check(asked)
+
+
+def _write(path: Path, text: str) -> None:
+    expected = "expected the name of a file that can be written"
+    if path.is_dir():
+        raise MerError(f"--out {path}: a folder; {expected}")
+    try:
+        store.write_text(path, text)
+    except OSError as error:
+        raise MerError(f"--out {path}: {error.strerror}; {expected}") from error
 
 
 def _check(asked: argparse.Namespace) -> None:

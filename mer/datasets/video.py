@@ -73,10 +73,10 @@ def write_frames(film: Path, out: Path, *, form: str = "png", quality: int = 95,
     """
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if form == "jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]
     count = 0
     try:
+        part.mkdir(parents=True)
         with opened(film) as video:
             promised = 0 if video is None else max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
             while video is not None and video.grab():
@@ -85,6 +85,8 @@ def write_frames(film: Path, out: Path, *, form: str = "png", quality: int = 95,
         if not count:
             raise MerError(f"{film}: not a film that OpenCV can read; convert it (ffmpeg -i IN OUT.mp4)")
         part.replace(out)
+    except OSError as error:
+        raise MerError(f"{out}: {error.strerror}; its frames are written there") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return count, promised
@@ -121,6 +123,10 @@ def convert(path: Path, out: Path, *, form: str = "png", quality: int = 95, name
     if not told[-1].isdigit():
         raise MerError(f"--name {name}: the readers take the last number of a name; expected it at the end")
     jobs = [(film, out / folder) for film, folder in films(path)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MerError(f"{out}: {error.strerror}; expected a folder that can be written") from error
     todo = [(film, folder) for film, folder in jobs if not is_done(folder)]
     lines, failed, frames = [], [], 0
     for film, folder in parallel.progress(todo, total=len(jobs), initial=len(jobs) - len(todo), desc="frames",

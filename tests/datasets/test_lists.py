@@ -54,6 +54,13 @@ def test_the_command_writes_the_clips_of_a_label_set(casme2, monkeypatch, capsys
     assert lists.digest(lists.read("kept.csv")) == lists.digest(rows)
 
 
+@pytest.mark.parametrize("place", [".", "data/raw/casme2", "nothing.csv/kept.csv"])
+def test_a_list_that_cannot_be_written_is_told_in_a_line(casme2, monkeypatch, capsys, place):
+    (casme2 / "nothing.csv").touch()
+    with pytest.raises(MerError, match=rf"^--out {place}: .*expected the name of a file that can be written$"):
+        call(monkeypatch, capsys, "list", "casme2", "3-megc", "--out", place)
+
+
 def test_one_s_own_dataset_has_lists_too(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_plain(tmp_path / "data/raw/mine", [row("joy_1", "ann", label="joy"), row("fear_1", "bob", label="fear")])

@@ -95,12 +95,17 @@ def test_a_film_that_is_cut_is_told(tmp_path, monkeypatch, capsys):
     (("a.txt", "out"), "not a film; expected one of"), (("two", "out"), "would lie in one folder"),
     (("x.avi", "out", "--name", "frame"), "a place for the number"),
     (("x.avi", "out", "--name", "{}_face"), "expected it at the end"),
-    (("x.avi", "out", "--name", "../{}"), "a file name")])
+    (("x.avi", "out", "--name", "../{}"), "a file name"),
+    (("x.avi", "a.txt"), "a.txt: File exists; expected a folder that can be written"),
+    (("x.avi", "a.txt/out"), "Not a directory; expected a folder that can be written"),
+    (("x.avi", "taken"), "taken/x: Directory not empty; its frames are written there")])
 def test_what_cannot_be_done_is_refused(words, told, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     film(tmp_path / "x.avi")
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").touch()
+    (tmp_path / "taken/x").mkdir(parents=True)
+    (tmp_path / "taken/x/mine.txt").touch()
     for end in ("avi", "mp4"):
         film(tmp_path / f"two/x.{end}")
     with pytest.raises(MerError, match=told):
