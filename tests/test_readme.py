@@ -207,7 +207,7 @@ def test_its_program_knows_all_its_options(command):
             assert importlib.util.find_spec(words[1]) is not None
         else:
             assert (ROOT / words[0]).is_file()
-        sub = [word for word in words[2:3] if word in ("queue", "check", "list", "diff", "table", "frames")]
+        sub = [word for word in words[2:3] if word in ("queue", "check", "list", "diff", "table", "frames", "page")]
         usage = help_of(*words[:1 + (words[0] == "-m")], *sub)
         for option in (word for word in words[1:] if word.startswith("-") and word != "-m"):
             assert re.search(rf"(?<![\w-]){option}(?![\w-])", usage), option

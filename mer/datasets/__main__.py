@@ -143,10 +143,13 @@ def parser() -> argparse.ArgumentParser:
     films.add_argument("--quality", type=int, choices=range(1, 101), default=95, metavar="1..100", help="of jpg")
     films.add_argument("--name", default="{:05d}", help="of a file, with a place for the number (default {:05d})")
     films.add_argument("--first", type=int, choices=(0, 1), default=1, help="number of a film's first frame")
-    for one in (check, clips, diff):
+    page = commands.add_parser("page", help="how long expressions last, who shows what, what is odd: pictures first")
+    page.add_argument("dataset")
+    page.add_argument("--out", type=Path, help="file to write (default reports/annotations/<dataset>.html)")
+    for one in (check, clips, diff, page):
         one.add_argument("--images", choices=["raw", "cropped"])
         one.add_argument("--variant", help="as index.<dataset> in params.yaml")
-    for one in (clips, diff):
+    for one in (clips, diff, page):
         one.add_argument("--root", type=Path, help="folder of the raw release (default data/raw/<dataset>)")
     return made
 
@@ -169,6 +172,15 @@ def run() -> None:
     elif asked.command == "frames":
         print("\n".join(video.convert(asked.path, asked.out, form=asked.format, quality=asked.quality, name=asked.name,
                                       first=asked.first)))
+    elif asked.command == "page":
+        from mer.reporting import annotations  # matplotlib is slow to import
+
+        releases.check_name(asked.dataset)
+        place = asked.root or raw_root(asked.dataset)
+        reading = readings(asked.dataset, place, asked.images, asked.variant)[0][1]
+        out = asked.out or Path(f"reports/annotations/{asked.dataset}.html")
+        _write(out, annotations.build(asked.dataset, releases.of(asked.dataset).role, reading.clips, reading.excluded))
+        print(f"written: {out.as_posix()}")
     elif asked.command == "diff":
         a, b = (clips_of(name, asked.root, asked.images, asked.variant) for name in (asked.a, asked.b))
         print(lists.told(a, b, (asked.a, asked.b)))
