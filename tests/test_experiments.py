@@ -103,7 +103,9 @@ def add_a_release(root):
 
 PAIR = "    pair:\n      classes: [happiness, disgust]\n      source: nobody\n"
 EDITS = {
-    "a comment in a model's config": lambda root: edit(root / "mer/models/fdp/config.py", "\n\n\n", "\n\n# word\n\n"),
+    "a comment in the model's config": lambda root: edit(root / "mer/models/mol/config.py", "\n\n\n", "\n\n# word\n\n"),
+    "a comment in another model's": lambda root: edit(root / "mer/models/fdp/config.py", "\n\n\n", "\n\n# word\n\n"),
+    "another model's network": lambda root: edit(root / "mer/models/fdp/network.py", "\n\n\n", "\n\n# word\n\n"),
     "a new model": add_a_model,
     "a new release's reader": add_a_release,
     "an edit of a reader": lambda root: edit(root / "mer/datasets/readers/plain.py", "\n\n\n", "\n\n# word\n\n"),
@@ -120,6 +122,9 @@ def test_no_label_is_made_again_for_what_it_does_not_read(refusing, what):
         run(refusing, "git", "checkout", "--quiet", ".")
         run(refusing, "git", "clean", "--force", "--quiet", "-d", "mer")
     names = {name.split("@")[0] for name in changed}
+    if what.startswith("a comment in another") or what.startswith("another"):
+        assert names == set()
+        return
     assert "check" in names  # it was seen
     if what in ("a new release's reader", "an edit of a reader", "a new label set"):
         assert names == {"check"}  # which hands on what the index of that release alone depends on

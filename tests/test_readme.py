@@ -41,6 +41,8 @@ NOT_RUN = {
     "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu": "an index that CI does not reach",
     "python -m stages.code": "writes dvc.yaml; test_graph compares it",
     "python -m mer.datasets frames films/ data/raw/affwild2/cropped_aligned": "tests/datasets/test_video.py does",
+    **{f"python -m mer.datasets {name}": "named only; other lines have its arguments"
+       for name in ("diff", "frames", "page")},
     "mer": "named only; other lines have its commands",
     "pytest": "this is it",
     "pytest tests/models/test_every_model.py tests/test_comments.py tests/tables": "parts of it",
