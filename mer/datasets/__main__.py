@@ -114,11 +114,16 @@ def clips_of(name: str, root: Path | None, images: str | None, variant: str | No
     dataset, colon, set_name = name.partition(":")
     if not colon or Path(name).exists():
         return lists.read(name)
-    releases.check_name(dataset)
-    place = root or raw_root(dataset)
-    reading = readings(dataset, place, images, variant)[0][1]
+    place, reading = _read(dataset, root, images, variant)
     own = {} if dataset in releases.known() else own_labels(dataset, place, {c.label_raw for c in reading.clips}).sets
     return lists.listed(reading.clips, own[set_name] if set_name in own else label_set(dataset, set_name))
+
+
+def _read(dataset: str, root: Path | None, images: str | None, variant: str | None) -> tuple[Path, Reading]:
+    """The folder of a release of that name, its usual one unless `root` says another, and what is read there."""
+    releases.check_name(dataset)
+    place = root or raw_root(dataset)
+    return place, readings(dataset, place, images, variant)[0][1]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -157,8 +162,6 @@ def parser() -> argparse.ArgumentParser:
 def run() -> None:
     """Command line; see the module."""
     asked = parser().parse_args()
-    if asked.command == "frames":  # cv2 is slow to import
-        from mer.datasets import video
     if asked.command == "table":
         print(markdown())
     elif asked.command == "list":
@@ -170,14 +173,14 @@ def run() -> None:
         print(f"{len(rows)} clips of {len({row.subject for row in rows})} subjects, list {lists.digest(rows)}",
               file=sys.stderr)
     elif asked.command == "frames":
+        from mer.datasets import video  # cv2 is slow to import
+
         print("\n".join(video.convert(asked.path, asked.out, form=asked.format, quality=asked.quality, name=asked.name,
                                       first=asked.first)))
     elif asked.command == "page":
         from mer.reporting import annotations  # matplotlib is slow to import
 
-        releases.check_name(asked.dataset)
-        place = asked.root or raw_root(asked.dataset)
-        reading = readings(asked.dataset, place, asked.images, asked.variant)[0][1]
+        reading = _read(asked.dataset, asked.root, asked.images, asked.variant)[1]
         out = asked.out or Path(f"reports/annotations/{asked.dataset}.html")
         _write(out, annotations.build(asked.dataset, releases.of(asked.dataset).role, reading.clips, reading.excluded))
         print(f"written: {out.as_posix()}")

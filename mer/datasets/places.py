@@ -59,6 +59,25 @@ def find_places(root: Path, child: str, layout: str, notes: list[str], *, levels
     return Places(root, tuple(chosen), merged(root, pairs, notes))
 
 
+def clips_and_videos(root: Path, notes: list[str], *, clip: str, own: Callable[[str], bool], subject: str,
+                     layout: str) -> tuple[Places, Places]:
+    """The folders of one expression each, and those of whole videos (subject, video, color); one may be empty.
+
+    `clip`, `subject`: patterns of their names; `own`: whether a path below the root may hold the former. Raises
+    MerError as `find_places` does for the videos, when there are no clips either.
+    """
+    places = tuple(holders(root, clip, accept=lambda folder: own(inside(root, folder))))
+    clips = Places(root, places, merged(root, (pair for place in places for pair in below(place, 1)), notes))
+    if places and not holders(root, subject, accept=in_color):
+        return clips, Places(root)
+    return clips, find_places(root, subject, layout, notes, levels=3, accept=in_color)
+
+
+def in_color(folder: Path) -> bool:
+    """Whether a folder holds videos as CAS(ME)^3's are kept: subject, video, color."""
+    return any(names[-1] == "color" for names, _ in below(folder, 3))
+
+
 def below(place: Path, levels: int) -> Iterator[tuple[tuple[str, ...], Path]]:
     """(lower-case names, folder) of the folders `levels` below a place; sub01/sub01 is sub01, unpacked doubled."""
     if levels == 0:

@@ -10,13 +10,12 @@ tables differ in case (spNo, spNO); frames are missing on disk, mostly the first
 """
 
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.datasets.places import Places, below, find_places, merged, undoubled
+from mer.datasets.places import clips_and_videos, find_places, in_color
 from mer.datasets.rules import Reading, Row, settle
-from mer.datasets.tree import find_tables, holders, inside, newest_table, subfolders
+from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import Cell, by_header, frame, read_sheets, text
 
 DATASETS = {"casme3": "micro"}
@@ -50,47 +49,25 @@ def _part_a(root: Path, variant: str, notes: list[str]) -> tuple[Path, str, list
     table = newest_table(
         tables, root, f"cas(me)3_part_A_ME_label_JpgIndex_{'v2' if variant == 'auto' else version}.xlsx", notes)
     records = by_header(next(iter(read_sheets(table).values())), COLUMNS, table)
-    find = _frames_of_part_a(root, notes)
+    clips, videos = clips_and_videos(
+        root, notes, clip=CLIP, own=_is_micro_color, subject=SUBJECT,
+        layout="Part_A_ME_clip/frame/spNo.1_a_355/355.jpg or part_A/spNO.1/a/color/355.jpg")
     rows = []
     for record in records:
         subject, name = _subject(record["Subject"], table), text(record["Filename"]).lower()
         key = f"{subject}_{name}_{record['Onset']}"
-        folder, own, looked_for = find(subject, name, key)
-        rows.append(Row(key, subject, folder, frame(record["Onset"]), frame(record["Apex"]), frame(record["Offset"]),
-                        text(record["emotion"]), text(record["AU"]), own_folder=own, looked_for=looked_for))
+        own, video = clips.find(key), (subject, name, "color")
+        looked_for = videos.looked_for(*video) if videos.places else clips.looked_for(key)
+        rows.append(Row(
+            key, subject, own or videos.find(*video), frame(record["Onset"]), frame(record["Apex"]),
+            frame(record["Offset"]), text(record["emotion"]), text(record["AU"]), own_folder=own is not None,
+            looked_for=looked_for))
     return table, "a_v2" if "_v2" in table.name.lower() else "a_v1", rows
-
-
-def _frames_of_part_a(root: Path, notes: list[str]) -> Callable[[str, str, str], tuple[Path | None, bool, str]]:
-    """A function (subject, filename, key) -> (folder or None, whether it holds that expression alone, its path)."""
-    own = tuple(holders(root, CLIP, accept=lambda folder: _is_micro_color(inside(root, folder))))
-    clips = Places(root, own, merged(root, (pair for place in own for pair in below(place, 1)), notes))
-    if own and not holders(root, SUBJECT, accept=_in_color):
-        return lambda subject, name, key: (clips.find(key), True, clips.looked_for(key))
-    videos = find_places(
-        root, SUBJECT, "Part_A_ME_clip/frame/spNo.1_a_355/355.jpg or part_A/spNO.1/a/color/355.jpg", notes, levels=3,
-        accept=_in_color)
-
-    def find(subject: str, name: str, key: str) -> tuple[Path | None, bool, str]:
-        clip = clips.find(key)
-        video = (subject, name, "color")
-        return (clip, True, "") if clip else (videos.find(*video), False, videos.looked_for(*video))
-
-    return find
-
-
-def _in_color(folder: Path) -> bool:
-    return any("color" in subfolders(undoubled(video)) for video in _grandchildren(folder))
 
 
 def _is_micro_color(path: str) -> bool:
     """Whether a path holds colour frames of micro-expressions: not of macro-expressions, no depth, no videos."""
     return not any(word in path for word in ("mae", "depth", "video"))
-
-
-def _grandchildren(folder: Path) -> Iterator[Path]:
-    for subject in subfolders(folder).values():
-        yield from subfolders(undoubled(subject)).values()
 
 
 def _subject(cell: Cell, table: Path) -> str:
@@ -104,7 +81,7 @@ def _part_c(root: Path, notes: list[str]) -> tuple[Path, str, list[Row]]:
     tables = find_tables(root, r"cas\(me\)\^?3_part_c_me\.(xlsx?|csv)")
     table = newest_table(tables, root, "CAS(ME)3_part_C_ME.xlsx", notes)
     records = by_header(next(iter(read_sheets(table).values())), COLUMNS_C, table)
-    frames = find_places(root, r"\d\d?", "part_C/01/a/color/355.jpg", notes, levels=3, accept=_in_color)
+    frames = find_places(root, r"\d\d?", "part_C/01/a/color/355.jpg", notes, levels=3, accept=in_color)
     folders: dict[int, Path] = {}
     for (subject, _, kind), folder in sorted(frames.folders.items()):
         if (person := frame(subject)) is not None and kind == "color":

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.datasets.places import Places, below, find_places, merged
+from mer.datasets.places import clips_and_videos
 from mer.datasets.rules import Excluded, Reading, Row, settle
-from mer.datasets.tree import find_tables, holders, inside, newest_table
+from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import Cell, find_header, frame, read_sheets, text
 
 DATASETS = {"casme3_macro": "macro"}
@@ -35,7 +35,7 @@ def read(root: Path, *, dataset: str) -> Reading:
     """
     notes: list[str] = []
     table = newest_table(find_tables(root, TABLES), root, "cas(me)3_part_A_MaE_label_JpgIndex_v2_emotion.xlsx", notes)
-    clips, videos = _frames(root, notes)
+    clips, videos = clips_and_videos(root, notes, clip=CLIP, own=_is_macro_color, subject=SUBJECT, layout=LAYOUT)
     records = list(_records(table))
     repeated = Counter(key for key, *_ in records)
     rows: list[Row] = []
@@ -52,21 +52,8 @@ def read(root: Path, *, dataset: str) -> Reading:
     return Reading(release, tuple(kept), tuple(excluded), (table.relative_to(root).as_posix(),), tuple(notes))
 
 
-def _frames(root: Path, notes: list[str]) -> tuple[Places, Places]:
-    """The folders of one expression each, and those of whole videos; one of the two may be empty."""
-    own = tuple(holders(root, CLIP, accept=lambda folder: _is_macro_color(inside(root, folder))))
-    clips = Places(root, own, merged(root, (pair for place in own for pair in below(place, 1)), notes))
-    if own and not holders(root, SUBJECT, accept=_in_color):
-        return clips, Places(root)
-    return clips, find_places(root, SUBJECT, LAYOUT, notes, levels=3, accept=_in_color)
-
-
 def _is_macro_color(path: str) -> bool:
     return "mae" in path and not any(word in path for word in ("depth", "video"))
-
-
-def _in_color(folder: Path) -> bool:
-    return any(names[-1] == "color" for names, _ in below(folder, 3))
 
 
 def _records(table: Path) -> Iterator[tuple[str, str, str, tuple[Cell, ...]]]:
