@@ -9,8 +9,7 @@ from mer.base import store
 from mer.base.errors import main
 from mer.reporting import page
 from mer.runs import collect
-from mer.tables import fill as tables
-from mer.tables import formats
+from mer.tables import fill, formats, rows
 
 DATA, REPORTS = Path("data"), Path("reports")
 
@@ -19,16 +18,16 @@ def run() -> None:
     """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     p = params.load()
     this = collect.run_of(p, store.read_json(REPORTS / "metrics.json"))
-    book = tables.paper(p.model)
-    filled = [tables.fill(book, name, [this]) for name in book["tables"]]
+    book = rows.paper(p.model)
+    filled = [fill.fill(book, name, [this]) for name in book["tables"]]
     shutil.rmtree(REPORTS / "tables", ignore_errors=True)
     for table in filled:
         store.write_text(REPORTS / "tables" / f"{table.name}.md", formats.markdown(table))
-    text = page.build(asdict(p), DATA, REPORTS, tables.main_tables(filled))
+    text = page.build(asdict(p), DATA, REPORTS, fill.main_tables(filled))
     store.write_text(REPORTS / "index.html", text)
     cells = {table.name: table.filled + table.elsewhere for table in filled}
-    rows = ", ".join(f"{name} ({count} cells)" for name, count in cells.items() if count)
-    print(f"report: this run is a row of {rows or 'no table'}; open {(REPORTS / 'index.html').as_posix()}")
+    told = ", ".join(f"{name} ({count} cells)" for name, count in cells.items() if count)
+    print(f"report: this run is a row of {told or 'no table'}; open {(REPORTS / 'index.html').as_posix()}")
 
 
 if __name__ == "__main__":

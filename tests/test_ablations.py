@@ -6,14 +6,14 @@ import shutil
 import pytest
 from pipeline import SMALL, commit, dvc, finished, run, write_params
 
-from mer.tables import fill as tables
+from mer.tables import rows as demands
 
 pytestmark = pytest.mark.slow
 
 
 def rows() -> dict[str, dict]:
     """The knobs of each row, by table and what its stub says; the same knobs once."""
-    book, found = tables.paper("mol"), {}
+    book, found = demands.paper("mol"), {}
     for table in (f"mol-{number}" for number in range(9, 16)):
         spec = book["tables"][table]
         for row in (row for group in spec["groups"] for row in group["rows"] if "own" in row):

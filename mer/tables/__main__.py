@@ -14,7 +14,7 @@ from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import main
 from mer.runs import collect
-from mer.tables import fill, formats, queue
+from mer.tables import fill, formats, queue, rows
 
 OUT = Path("reports/comparison")
 WRITERS = {"md": formats.markdown, "csv": formats.as_csv, "tex": formats.latex}
@@ -24,7 +24,7 @@ def write(names: list[str], found: collect.Collected, out: Path) -> list[formats
     """Write the named tables as Markdown, CSV and LaTeX to `out`, and all their cells, one a line, to cells.csv."""
     made, cells = [], []
     for name in names:
-        book = fill.paper(name.split("-")[0])
+        book = rows.paper(name.split("-")[0])
         table = fill.fill(book, name, found.runs)
         for suffix, text in WRITERS.items():
             store.write_text(out / f"{name}.{suffix}", text(table))
@@ -55,7 +55,7 @@ def run_collect(words: list[str]) -> None:
         MerError: no such table, or as `collect`.
     """
     args = parser().parse_args(words)
-    names = [fill.known(name) for name in args.names] or list(fill.names())
+    names = [rows.known(name) for name in args.names] or list(rows.names())
     found = collect.collect()
     made = write(names, found, args.out)
     for line in found.left_out:

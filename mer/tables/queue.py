@@ -16,7 +16,7 @@ from mer.base.knobs import flatten, profile, read_yaml
 from mer.params import Params
 from mer.runs import collect
 from mer.runs.collect import Collected
-from mer.tables.fill import differing, experiment, known, matches, paper
+from mer.tables.rows import differing, experiment, known, matches, paper
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from mer.base.knobs import flatten
 from mer.evaluation import measures, predictions, results, significance
 from mer.runs.finished import Run
 from mer.runs.sources import Source
-from mer.tables import fill as tables
+from mer.tables import fill
+from mer.tables import rows as demands
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("negative", "positive", "surprise")
@@ -26,7 +27,7 @@ SETTINGS = {"bootstrap": 2000, "permutations": 5000, "seed": 0}  # of params.yam
 PEOPLE = {"casme2": 24, "samm": 28, "smic": 16}  # MEGC2019: 68 subjects, 442 clips; here 438
 SCORES = {score.key for score in measures.SCORES}
 NOT_MEASURED = {"backbone_parameters"}  # counted in the network
-TABLES = [(short, name) for short in tables.PAPERS for name, spec in tables.paper(short)["tables"].items()
+TABLES = [(short, name) for short in demands.PAPERS for name, spec in demands.paper(short)["tables"].items()
           if spec.get("kind") != "rank_sum"]
 
 
@@ -99,16 +100,16 @@ def shipped() -> dict[str, object]:
 
 @pytest.mark.parametrize(("short", "name"), TABLES)
 def test_every_cell_of_every_table_is_recomputed_to_the_last_digit(run, short, name):
-    book = tables.paper(short)
+    book = demands.paper(short)
     spec, path = book["tables"][name], run / "predictions.csv"
     numbers = json.loads((run / "metrics.json").read_text()) | dict.fromkeys(NOT_MEASURED, 1e7)
     runs = []
     for group, row, column in ((g, r, c) for g in spec["groups"] for r in g["rows"] for c in spec["columns"]):
-        wanted = tables.experiment(book, spec, group, column, row)
+        wanted = demands.experiment(book, spec, group, column, row)
         if wanted is not None and "mean_of" not in column:
             own = {key: concrete(value, shipped().get(key)) for key, value in wanted.items()}
             runs.append(Run(Source("made"), parameters=shipped() | own, metrics=numbers))
-    table = tables.fill(book, name, runs)
+    table = fill.fill(book, name, runs)
     columns, checked = spec["columns"], 0
     for row in table.rows:
         for column, cell in zip(columns, row.cells[-len(columns):], strict=True) if row.kind == "own" else ():
@@ -125,7 +126,7 @@ def test_every_cell_of_every_table_is_recomputed_to_the_last_digit(run, short, n
 
 
 METRICS = sorted({column["metric"] for short, name in TABLES
-                  for column in tables.paper(short)["tables"][name]["columns"]} - NOT_MEASURED)
+                  for column in demands.paper(short)["tables"][name]["columns"]} - NOT_MEASURED)
 
 
 @pytest.mark.parametrize("metric", METRICS)

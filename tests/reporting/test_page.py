@@ -22,7 +22,8 @@ from reporting import fabricate
 
 from mer.base import store
 from mer.reporting import html, pretraining_plots, sections
-from mer.tables import fill as tables
+from mer.tables import fill
+from mer.tables import rows as demands
 from stages import evaluate, report
 
 ROOT = Path(__file__).parents[2]
@@ -375,9 +376,9 @@ def framed(text: str, folder: Path, width: int) -> dict:
 def test_on_a_phone_what_is_ours_lies_on_the_screen_in_every_paper_table(text, tmp_path):
     """In this run's page, and in every table of every paper with all of our cells filled."""
     shown = []
-    for book in map(tables.paper, ("mol", "fdp", "ma2mi")):
+    for book in map(demands.paper, ("mol", "fdp", "ma2mi")):
         for name in book["tables"]:
-            table = tables.fill(book, name, [])
+            table = fill.fill(book, name, [])
             first = sum(n for _, n in table.spans[:2])
             rows = [dataclasses.replace(row, cells=row.cells[:first] + ("82.64 [75.7, 89.6] (a)",) * (
                 len(row.cells) - first)) if row.kind == "own" else row for row in table.rows]

@@ -12,11 +12,11 @@ from mer.base.errors import MerError
 from mer.base.knobs import flatten
 from mer.runs.finished import Run
 from mer.runs.sources import Source
-from mer.tables import fill as tables
-from mer.tables import formats
+from mer.tables import fill, formats
+from mer.tables import rows as demands
 
 ROOT = Path(__file__).parents[2]
-BOOKS = {path.parent.name: tables.paper(path.parent.name) for path in (ROOT / "mer/models").glob("*/paper.yaml")}
+BOOKS = {path.parent.name: demands.paper(path.parent.name) for path in (ROOT / "mer/models").glob("*/paper.yaml")}
 ALL = [(short, name) for short, book in BOOKS.items() for name in book["tables"]]
 METRICS = {"accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9, "wf1": 0.75, "uf1": 0.7, "uar": 0.72, "war": 0.8,
            "epe": 0.3, "epe_zero_flow": 0.35, "nme": 0.05, "nme_mean_face": 0.06, "failure_rate": 0.1, "mse": 0.002,
@@ -114,11 +114,11 @@ def params_as_dict():
 def test_the_default_run_is_the_full_method():
     """If a default of params.yaml moves away from the tables' rows, the demo would be a row of no table."""
     flat = flatten(params_as_dict())
-    assert all(tables.matches({key: value}, made(flat, {})) for key, value in BOOKS["mol"]["defaults"].items())
+    assert all(demands.matches({key: value}, made(flat, {})) for key, value in BOOKS["mol"]["defaults"].items())
 
 
 def test_the_full_method_fills_its_rows_and_only_these():
-    table = tables.fill(BOOKS["mol"], "mol-8", [run()])
+    table = fill.fill(BOOKS["mol"], "mol-8", [run()])
     assert table.filled == 2 and table.elsewhere == 0
     own = {row.cells[0]: row.cells for row in table.rows}
     assert own["MOL"] == ("MOL", "79.23", "75.85", "80.00 [70.0, 90.0] (a)", "75.00 (a)")
@@ -130,20 +130,20 @@ def test_the_full_method_fills_its_rows_and_only_these():
 @pytest.mark.parametrize(("changed", "filled"), [
     ({"mol.tasks": ("flow", "mer")}, "MOL w/o FLD"), ({"mol.tasks": ("mer",)}, "MOL w/o OFE&FLD")])
 def test_a_variant_fills_its_own_row(changed, filled):
-    table = tables.fill(BOOKS["mol"], "mol-8", [run(**changed)])
+    table = fill.fill(BOOKS["mol"], "mol-8", [run(**changed)])
     assert [row.cells[0] for row in table.rows if row.cells[3]] == [filled]
 
 
 @pytest.mark.parametrize("changed", [{"lambda_f": 0.0}, {"shuffle_labels": True}, {"model": "fdp"}, {"classes": "3"},
                                      {"mol.fcc": "off"}, {"sampling.t": 4}, {"protocol": "composite"}])
 def test_another_experiment_does_not_pass_for_the_row(changed):
-    assert tables.fill(BOOKS["mol"], "mol-8", [run(**changed)]).filled == 0
+    assert fill.fill(BOOKS["mol"], "mol-8", [run(**changed)]).filled == 0
 
 
 def test_published_and_ours_never_share_a_cell():
     for name in BOOKS["mol"]["tables"]:
-        empty = tables.fill(BOOKS["mol"], name, [])
-        full = tables.fill(BOOKS["mol"], name, [run(datasets=(d,), classes=c) for d in ("casme2", "samm", "smic")
+        empty = fill.fill(BOOKS["mol"], name, [])
+        full = fill.fill(BOOKS["mol"], name, [run(datasets=(d,), classes=c) for d in ("casme2", "samm", "smic")
                                                 for c in ("3", "5")])
         split = empty.spans[0][1] + empty.spans[1][1]
         assert [row.cells[:split] for row in empty.rows] == [row.cells[:split] for row in full.rows]
@@ -152,40 +152,40 @@ def test_published_and_ours_never_share_a_cell():
 
 
 def test_synthetic_runs_get_columns_of_their_own_and_say_so():
-    table = tables.fill(BOOKS["mol"], "mol-4", [run(datasets=("synthetic",), classes="3")])
+    table = fill.fill(BOOKS["mol"], "mol-4", [run(datasets=("synthetic",), classes="3")])
     assert table.filled == 0 and table.elsewhere == 2
     assert "Synthetic Acc" in table.header
     assert any("SYNTHETIC faces" in note for note in table.notes)
     mol = [row for row in table.rows if row.kind == "own"]
     assert mol[0].cells[7].startswith("80.00") and mol[1].cells[7] == ""  # three classes, not five
-    real = tables.fill(BOOKS["mol"], "mol-4", [run(classes="3")])
+    real = fill.fill(BOOKS["mol"], "mol-4", [run(classes="3")])
     assert not any("SYNTHETIC" in note for note in real.notes) and "Synthetic Acc" not in real.header
 
 
 def test_cross_dataset_minds_the_direction():
-    there, back = (tables.fill(BOOKS["mol"], "mol-7", [run(protocol="cross_dataset", datasets=order, classes="3")])
+    there, back = (fill.fill(BOOKS["mol"], "mol-7", [run(protocol="cross_dataset", datasets=order, classes="3")])
                    for order in (("casme2", "smic"), ("smic", "casme2")))
     assert there.filled == 2 and back.filled == 0
 
 
 def test_runs_have_their_own_marks_and_the_last_one_wins():
     first, second = run(classes="3"), run(metrics={**METRICS, "accuracy": 0.5}, classes="3", seeds=(1,))
-    table = tables.fill(BOOKS["mol"], "mol-4", [first, second, run()])
+    table = fill.fill(BOOKS["mol"], "mol-4", [first, second, run()])
     cells = [row.cells[7] for row in table.rows if row.kind == "own"]
     assert cells[0].startswith("50.00") and cells[0].endswith("(a)") and cells[1].endswith("(b)")
     assert any(note.startswith("(a)") and "seeds 1" in note for note in table.notes)
 
 
 def test_auxiliary_tables_name_the_constants():
-    flow = tables.fill(BOOKS["mol"], "mol-14", [run()])
+    flow = fill.fill(BOOKS["mol"], "mol-14", [run()])
     assert flow.rows[-1].cells == ("MOL", "0.650", "0.300 (a)") and any("zero flow 0.350 px" in n for n in flow.notes)
-    marks = tables.fill(BOOKS["mol"], "mol-15", [run()])
+    marks = fill.fill(BOOKS["mol"], "mol-15", [run()])
     assert marks.rows[-1].cells[3:] == ("5.00 (a)", "10.00 (a)") and any("mean face 6.00 %" in n for n in marks.notes)
 
 
 @pytest.mark.parametrize(("short", "name"), ALL)
 def test_formats_hold_the_same_cells(short, name):
-    table = tables.fill(BOOKS[short], name, [run()])
+    table = fill.fill(BOOKS[short], name, [run()])
     width = len(table.header)
     assert sum(n for _, n in table.spans) == width
     lines = formats.markdown(table).splitlines()
@@ -225,7 +225,7 @@ def test_fdp_equals_the_paper(name):
                                            ("fdp-13", "table13_significance_ablation")])
 def test_rank_sums_are_recomputed_from_the_published_numbers(name, key):
     """As printed, and to the digits of the spec's own recomputation; one number alone proves nothing."""
-    table = tables.fill(BOOKS["fdp"], name, [])
+    table = fill.fill(BOOKS["fdp"], name, [])
     theirs = spec("fdp")[key]["rows"]
     for row, printed in zip(table.rows, theirs, strict=True):
         copies, others, z, p, z_again, p_again, z_once, p_once = row.cells[1:]
@@ -260,9 +260,9 @@ def test_mean_of_both_directions_needs_both():
     flat = {**full_method("fdp"), "protocol": "cross_dataset", "classes": "3-shared"}
     there = made({**flat, "datasets": ("casme2", "samm")}, {**METRICS, "war": 0.5})
     back = made({**flat, "datasets": ("samm", "casme2")}, {**METRICS, "war": 0.7})
-    ours = [row.cells[9:] for row in tables.fill(BOOKS["fdp"], "fdp-8", [there]).rows if row.kind == "own"]
+    ours = [row.cells[9:] for row in fill.fill(BOOKS["fdp"], "fdp-8", [there]).rows if row.kind == "own"]
     assert ours == [("50.0 (a)", "72.0 (a)", "", "", "", "")]
-    ours = [row.cells[9:] for row in tables.fill(BOOKS["fdp"], "fdp-8", [there, back]).rows if row.kind == "own"]
+    ours = [row.cells[9:] for row in fill.fill(BOOKS["fdp"], "fdp-8", [there, back]).rows if row.kind == "own"]
     assert ours == [("50.0 (a)", "72.0 (a)", "70.0 (b)", "72.0 (b)", "60.0 (a, b)", "72.0 (a, b)")]
 
 
@@ -270,7 +270,7 @@ def test_any_of_several_values_is_taken_and_named():
     flat = full_method("ma2mi")
     for autoencoder, filled in (("sd_vae", 2), ("conv_ae", 2), ("none", 0)):
         run = made({**flat, "ma2mi.autoencoder": autoencoder}, METRICS)
-        table = tables.fill(BOOKS["ma2mi"], "ma2mi-4", [run])
+        table = fill.fill(BOOKS["ma2mi"], "ma2mi-4", [run])
         assert table.filled == filled
         assert any(f"autoencoder {autoencoder}" in note for note in table.notes) == bool(filled)
 
@@ -278,11 +278,11 @@ def test_any_of_several_values_is_taken_and_named():
 @pytest.mark.parametrize(("changed", "filled"), [({"pretrain.sources": ()}, False), ({"pretrain.steps": 0}, False),
                                                  ({"pretrain.sources": ("synthetic_macro",)}, True)])
 def test_a_run_without_pretraining_is_no_ma2mi(changed, filled):
-    table = tables.fill(BOOKS["ma2mi"], "ma2mi-4", [made(full_method("ma2mi") | changed, METRICS)])
+    table = fill.fill(BOOKS["ma2mi"], "ma2mi-4", [made(full_method("ma2mi") | changed, METRICS)])
     assert bool(table.filled) == filled
     assert any("pretrained on synthetic_macro" in note for note in table.notes) == filled
     bare = full_method("ma2mi") | changed | {"ma2mi.pretraining": "none"}
-    baseline = tables.fill(BOOKS["ma2mi"], "ma2mi-1", [made(bare, METRICS)])
+    baseline = fill.fill(BOOKS["ma2mi"], "ma2mi-1", [made(bare, METRICS)])
     assert [row.cells[0] for row in baseline.rows if any(row.cells[7:])] == ["w/o (baseline)"]
     assert any("not pretrained" in note for note in baseline.notes)
 
@@ -290,26 +290,26 @@ def test_a_run_without_pretraining_is_no_ma2mi(changed, filled):
 def test_the_weight_of_a_loss_that_is_left_out_is_of_no_account():
     flat = full_method("fdp") | {"datasets": ("samm",), "fdp.tasks": ("mer", "rank")}
     for weight in (0.0, 100.0):
-        table = tables.fill(BOOKS["fdp"], "fdp-9", [made(flat | {"lambda_d": weight}, METRICS)])
+        table = fill.fill(BOOKS["fdp"], "fdp-9", [made(flat | {"lambda_d": weight}, METRICS)])
         assert [row.cells[0] for row in table.rows if row.cells[3]] == ["FDP w/o L_DIC"]
     off = flat | {"fdp.tasks": ("mer", "dynamic", "rank"), "lambda_d": 0.0}
-    assert tables.fill(BOOKS["fdp"], "fdp-9", [made(off, METRICS)]).filled == 0
+    assert fill.fill(BOOKS["fdp"], "fdp-9", [made(off, METRICS)]).filled == 0
 
 
 def test_order_matters_in_a_list_of_numbers_and_not_of_names():
     flat = full_method("fdp") | {"datasets": ("samm",)}
     mixed = flat | {"fdp.tasks": ("rank", "mer", "dynamic")}
-    assert tables.fill(BOOKS["fdp"], "fdp-9", [made(mixed, METRICS)]).filled == 2
+    assert fill.fill(BOOKS["fdp"], "fdp-9", [made(mixed, METRICS)]).filled == 2
     book = {**BOOKS["fdp"], "defaults": BOOKS["fdp"]["defaults"] | {"fdp.n_local": [3, 4, 10, 3]}}
     for depths, filled in (((3, 4, 10, 3), 2), ((3, 3, 4, 10), 0)):
         run = made(flat | {"fdp.n_local": depths}, METRICS)
-        assert tables.fill(book, "fdp-9", [run]).filled == filled
+        assert fill.fill(book, "fdp-9", [run]).filled == filled
 
 
 def test_records_hold_what_the_cells_say_and_where_it_is_from():
     one = run(label="a1b2c3d mol-8-full-casme2")
-    rows = tables.records(BOOKS["mol"], "mol-8", [one])
-    table = tables.fill(BOOKS["mol"], "mol-8", [one])
+    rows = fill.records(BOOKS["mol"], "mol-8", [one])
+    table = fill.fill(BOOKS["mol"], "mol-8", [one])
     printed = [cell for row in table.rows for cell in row.cells[1:]]
     assert len(rows) == sum(bool(cell) for cell in printed) - 2  # ours stand beside the published
     (accuracy,) = [row for row in rows if row["ours"] and row["metric"] == "accuracy"]
@@ -321,13 +321,13 @@ def test_records_hold_what_the_cells_say_and_where_it_is_from():
     flat = full_method("fdp") | {"protocol": "cross_dataset", "classes": "3-shared"}
     pair = [made(flat | {"datasets": order}, METRICS | {"war": war, "war_low": 0.1, "war_high": 0.9}, commit)
             for order, war, commit in ((("casme2", "samm"), 0.5, "x"), (("samm", "casme2"), 0.7, "y"))]
-    (mean,) = [row for row in tables.records(BOOKS["fdp"], "fdp-8", pair)
+    (mean,) = [row for row in fill.records(BOOKS["fdp"], "fdp-8", pair)
                if row["column"] == "mean WAR" and row["ours"]]
     assert (mean["ours"], mean["low"], mean["run"]) == ("60.00000", "", "x | y")
-    synthetic = tables.records(BOOKS["mol"], "mol-4", [run(datasets=("synthetic",), classes="3")])
+    synthetic = fill.records(BOOKS["mol"], "mol-4", [run(datasets=("synthetic",), classes="3")])
     assert [row["published"] for row in synthetic if row["synthetic"] == "True"] == ["", ""]
 
 
 def test_unknown_paper():
     with pytest.raises(MerError, match="'mols'"):
-        tables.paper("mols")
+        demands.paper("mols")

@@ -18,8 +18,8 @@ from mer.base.knobs import read_yaml
 from mer.runs import collect
 from mer.runs.finished import Run
 from mer.tables import __main__ as command
-from mer.tables import fill as tables
 from mer.tables import queue
+from mer.tables import rows as demands
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = {"accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9, "wf1": 0.75, "uf1": 0.7, "uar": 0.72, "war": 0.8,
@@ -39,7 +39,7 @@ def finished(raw, metrics=NUMBERS, **changes) -> Run:
 
 
 def planned(name, raw, found=NOTHING, datasets=(), profile="demo", **fixed):
-    book = tables.paper(name.split("-")[0])
+    book = demands.paper(name.split("-")[0])
     fixed = {key.replace("__", "."): value for key, value in fixed.items()}
     return queue.plan(book, name, {"profile": profile} | fixed, list(datasets), found, raw)
 
@@ -103,8 +103,8 @@ def test_a_run_without_the_number_of_the_column_does_not_fill_it(raw):
 
 def test_names_are_free_and_valid_for_dvc(raw):
     seen = set()
-    for name in tables.names():
-        if tables.paper(name.split("-")[0])["tables"][name].get("kind") != "rank_sum":
+    for name in demands.names():
+        if demands.paper(name.split("-")[0])["tables"][name].get("kind") != "rank_sum":
             jobs, _ = planned(name, raw)
             assert len({job.name for job in jobs}) == len(jobs) == len({job.params for job in jobs})
             seen |= {job.name for job in jobs}

@@ -1,0 +1,87 @@
+"""What each cell of the papers' tables demands of an experiment, and whether a run is that.
+
+`mer/models/<model>/paper.yaml` holds every table: its columns (a metric and the parameters of the experiment it is
+measured in), the published rows, and for the rows of the paper's own method the parameters that reproduce them
+(`own`). The experiment of a cell is: the file's `defaults`, then the table's `base`, the group's, the column's and the
+row's own parameters, each overriding the one before, null taking a demand back. A run fills a cell when all of these
+parameters are the run's; `{any: [a, b]}` accepts each of these, `{not: a}` all but a.
+"""
+
+import difflib
+from importlib import resources
+
+from mer.base.errors import MerError
+from mer.params import CONFIGS
+from mer.runs.finished import Run
+
+PAPERS = tuple(name for name in CONFIGS if resources.files("mer.models").joinpath(f"{name}/paper.yaml").is_file())
+
+
+def paper(short: str) -> dict:
+    """The YAML of a paper: keys paper, defaults, tables.
+
+    Raises:
+        MerError: no such paper.
+    """
+    import yaml
+
+    if short not in PAPERS:
+        raise MerError(f"paper {short!r}; expected one of {', '.join(PAPERS)}")
+    source = resources.files("mer.models").joinpath(f"{short}/paper.yaml")
+    return yaml.safe_load(source.read_text(encoding="utf-8"))
+
+
+def names() -> dict[str, str]:
+    """{name of a table: its paper}, in the papers' order."""
+    return {name: short for short in PAPERS for name in paper(short)["tables"]}
+
+
+def known(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        MerError: no paper has such a table; with the nearest.
+    """
+    there = names()
+    if name not in there:
+        near = difflib.get_close_matches(name.lower(), there, 1, 0.4)
+        raise MerError(f"table {name!r} is in none of the papers" + (f"; did you mean {near[0]}?" if near else "")
+                       + f" There are {', '.join(there)}")
+    return name
+
+
+def experiment(book: dict, spec: dict, group: dict, column: dict, row: dict) -> dict[str, object] | None:
+    """The parameters that a cell's experiment must have; None for a row that is not the paper's own method."""
+    if "own" not in row:
+        return None
+    parts = (book["defaults"], spec.get("base", {}), group.get("experiment", {}), column.get("experiment", {}),
+             row["own"])
+    merged = {key: value for part in parts for key, value in part.items()}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def differing(wanted: dict[str, object], parameters: dict[str, object]) -> list[str]:
+    """The keys of `wanted` whose value in the flat `parameters` is not the wanted one. A missing knob differs."""
+    ordered = wanted.get("protocol") == "cross_dataset"  # there the last dataset is the tested one
+    return [key for key, value in wanted.items() if not same(value, parameters.get(key), ordered)]
+
+
+def matches(wanted: dict[str, object], run: Run, besides: tuple[str, ...] = ()) -> bool:
+    """Whether the run has all wanted parameters, those in `besides` left out."""
+    return not set(differing(wanted, run.parameters)) - set(besides)
+
+
+def same(a: object, b: object, ordered: bool = False) -> bool:
+    """Whether value b is what a table wants (a); the order of names (of tasks, datasets) matters if `ordered`."""
+    if isinstance(a, dict):
+        if "not" in a:
+            return not same(a["not"], b, ordered)
+        return any(same(value, b, ordered) for value in a["any"])
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        names = all(isinstance(value, str) for value in (*a, *b))
+        return sorted(a) == sorted(b) if names and not ordered else list(a) == list(b)
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return abs(a - b) <= 1e-9 * max(abs(a), abs(b))
+    return a == b
