@@ -25,9 +25,10 @@ def run() -> None:
         store.write_text(REPORTS / "tables" / f"{table.name}.md", formats.markdown(table))
     text = page.build(asdict(p), DATA, REPORTS, fill.main_tables(filled))
     store.write_text(REPORTS / "index.html", text)
-    cells = {table.name: table.filled + table.elsewhere for table in filled}
-    told = ", ".join(f"{name} ({count} cells)" for name, count in cells.items() if count)
-    print(f"report: this run is a row of {told or 'no table'}; open {(REPORTS / 'index.html').as_posix()}")
+    told = {words: [t.name for t in filled if count(t)] for words, count in (
+        ("is a row of", lambda t: t.filled + t.elsewhere), ("is a variant of rows of", lambda t: t.variants))}
+    words = ", ".join(f"{word} {', '.join(names)}" for word, names in told.items() if names) or "is a row of no table"
+    print(f"report: this run {words}; open {(REPORTS / 'index.html').as_posix()}")
 
 
 if __name__ == "__main__":

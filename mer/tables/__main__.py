@@ -61,10 +61,11 @@ def run_collect(words: list[str]) -> None:
     for line in found.left_out:
         print(line, file=sys.stderr)
     for table in made:
-        if table.filled or table.elsewhere:
+        if table.filled or table.elsewhere or table.variants:
             own = sum(row.kind == "own" for row in table.rows)
             print(f"{table.name}: {table.filled} cells filled in {own} rows of the paper's method"
-                  + (f", {table.elsewhere} on other data" if table.elsewhere else ""))
+                  + (f", {table.elsewhere} on other data" if table.elsewhere else "")
+                  + (f", {table.variants} of variants" if table.variants else ""))
     waiting = ", ".join(f"{n} {state.lower()}" for state, n in sorted(found.states.items()) if state != "Success")
     print(f"tables: {len(made)} from {len(found.runs)} runs to {args.out}"
           + (f"; {len(found.left_out)} left out" if found.left_out else "")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """`kind`: group (a heading over the rows below), other (somebody else's method), own (the paper's method)."""
+    """`kind`: group (a heading over the rows below), other (somebody else's method), own (the paper's method), variant
+    (ours, which is not quite the paper's)."""
 
     kind: str
     cells: tuple[str, ...]
@@ -25,6 +26,7 @@ class Table:
     notes: tuple[str, ...]
     filled: int  # our cells with a number, on the table's own datasets
     elsewhere: int  # and those on other datasets
+    variants: int = 0  # and those of variants, on any
 
 
 def markdown(table: Table) -> str:

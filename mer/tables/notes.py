@@ -4,10 +4,11 @@ from mer.datasets.releases import is_synthetic
 from mer.evaluation import measures
 from mer.params import CONFIGS
 from mer.runs.finished import Run
+from mer.tables.rows import departures, differing
 
 
-def describe(run: Run, metrics: list[str]) -> str:
-    """What a reader must know about a run's numbers of these metrics, in one sentence."""
+def describe(run: Run, metrics: list[str], budget: dict[str, object]) -> str:
+    """What a reader must know about a run's numbers of these metrics, in one sentence; `budget`: the paper's."""
     p, m = run.parameters, run.metrics
     datasets = list(p["datasets"])
     words = ["SYNTHETIC faces, not the paper's data" if is_synthetic(datasets) else "", " + ".join(datasets),
@@ -16,6 +17,7 @@ def describe(run: Run, metrics: list[str]) -> str:
              f"selection {p['selection'][0]}", f"seeds {', '.join(map(str, p['seeds']))}",
              f"profile {p['profile']}", _pretraining(p),
              _of_model(p, "note", ""),
+             f"budget not the paper's: {'; '.join(departures(budget, p))}" if differing(budget, p) else "",
              f"accuracy sd over seeds {100 * m['accuracy_sd']:.1f}" if "accuracy_sd" in m else "",
              "CONTROL: training labels shuffled" if p.get("shuffle_labels") else "",
              *_rivals(metrics, m),
@@ -36,7 +38,8 @@ def _pretraining(p: dict[str, object]) -> str:
     if "pretrain.sources" not in p:
         return ""
     done = p["pretrain.sources"] and p["pretrain.steps"] and _of_model(p, "pretrains", True)
-    return f"pretrained on {' + '.join(p['pretrain.sources'])}" if done else "not pretrained"
+    drawn = " (RENDERED faces)" if is_synthetic(list(p["pretrain.sources"])) else ""
+    return f"pretrained on {' + '.join(p['pretrain.sources'])}{drawn}" if done else "not pretrained"
 
 
 def _of_model(p: dict[str, object], name: str, usual):
@@ -47,13 +50,13 @@ def _of_model(p: dict[str, object], name: str, usual):
 class Marks:
     """Small letters for the runs of a table, in order of appearance, and the notes that explain them."""
 
-    def __init__(self, metrics: list[str]):
-        self.metrics, self.letters, self.notes = metrics, {}, []
+    def __init__(self, metrics: list[str], budget: dict[str, object]):
+        self.metrics, self.budget, self.letters, self.notes = metrics, budget, {}, []
 
     def of(self, run: Run) -> str:
         """The run's letter, its note written where it is new."""
         if id(run) not in self.letters:
             self.letters[id(run)] = chr(ord("a") + len(self.letters)) if len(self.letters) < 26 else (
                 f"r{len(self.letters) + 1}")
-            self.notes.append(f"({self.letters[id(run)]}) {describe(run, self.metrics)}")
+            self.notes.append(f"({self.letters[id(run)]}) {describe(run, self.metrics, self.budget)}")
         return self.letters[id(run)]

@@ -16,7 +16,7 @@ from mer.base.knobs import flatten, profile, read_yaml
 from mer.params import Params
 from mer.runs import collect
 from mer.runs.collect import Collected
-from mer.tables.rows import differing, experiment, known, matches, paper
+from mer.tables.rows import departures, differing, experiment, known, matches, method, paper, together
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,13 @@ def plan(book: dict, name: str, fixed: dict[str, object], datasets: list[str], f
             if wanted is None or (datasets and not set(need) <= set(datasets)):
                 count["others"] += wanted is None
                 continue
-            key = json.dumps(wanted)
+            papers = method(book, spec, group, column, row)
+            key = json.dumps([wanted, papers])
             if key not in planned:
-                planned[key] = _overrides(raw, wanted, fixed, f"table {name}, {_label(spec, row)}")
+                planned[key] = _overrides(raw, wanted, fixed, f"table {name}, {_label(spec, row)}", papers)
             p, changes = planned[key]
             flat = collect.flat(p)
-            wanted = wanted | {key: _plain(flat[key]) for key in fixed}
+            wanted = wanted | papers | {key: _plain(flat[key]) for key in fixed}
             if any(column["metric"] in run.metrics and matches(wanted, run) for run in found.runs):
                 count["done"] += 1
             elif any(not differing(wanted, other) for other in found.pending):
@@ -102,7 +103,10 @@ def run(words: list[str]) -> None:
     lost = list(dict.fromkeys(line for job in jobs for line in _invisible(job.params)))
     if lost and args.run:
         raise MerError(lost[0])
-    for line in (*found.left_out, *lost):
+    papers = {key: value for key, value in book["method"].items() if key in fixed}
+    apart = [f"{'; '.join(departures(papers, fixed))}: such runs stand below the rows, as variants"] if differing(
+        papers, fixed) else []
+    for line in (*found.left_out, *lost, *apart):
         _say(line)
     for i, job in enumerate(jobs):
         if args.run:
@@ -137,14 +141,19 @@ def _at(raw: dict, key: str) -> object:
     return raw
 
 
-def _overrides(raw: dict, wanted: dict, fixed: dict, where: str) -> tuple[Params, list[tuple[str, object]]]:
-    """The parameters of a cell's experiment, and the few changes of the workspace that make it.
+def _overrides(raw: dict, wanted: dict, fixed: dict, where: str,
+               papers: dict | None = None) -> tuple[Params, list[tuple[str, object]]]:
+    """The parameters of a cell's experiment of the `papers` method, and the few changes of the workspace that make it.
 
-    A knob that is null in params.yaml follows the profile, and is set only where the profile says otherwise.
+    A knob that is null in params.yaml follows the profile, and is set only where the profile says otherwise. A value of
+    the method that is `fixed` stays, for a variant is wanted then.
     """
-    demands = {key: value for key, value in wanted.items() if key not in fixed}
+    has = flatten(_block(raw, wanted, fixed)) | {k: value for k, value in flatten(raw).items() if value is not None}
+    wanted = together(wanted, fixed, has)
+    every = wanted | (papers or {})
+    demands = {key: value for key, value in every.items() if key not in fixed}
     flat = flatten(raw) | {key: _at(raw, key) for key in demands}
-    changed = {key: _pick(raw, fixed, wanted, key, where) for key in differing(demands, flat)
+    changed = {key: _pick(raw, fixed, every, key, where) for key in differing(demands, flat)
                if flat[key] is not None}
     changes = changed | {key: value for key, value in fixed.items() if key != "profile" or value != raw.get(key)}
     try:
@@ -156,7 +165,7 @@ def _overrides(raw: dict, wanted: dict, fixed: dict, where: str) -> tuple[Params
             if not rest:
                 raise
         if rest:
-            changes |= {key: _pick(raw, fixed, wanted, key, where) for key in rest}
+            changes |= {key: _pick(raw, fixed, every, key, where) for key in rest}
             p = collect.resolve(raw, changes)
     except MerError as error:
         raise MerError(f"{where}: {error}") from None
@@ -175,10 +184,15 @@ def _pick(raw: dict, fixed: dict, wanted: dict, key: str, where: str) -> object:
         raise MerError(f"{where} wants {key} other than {value['not']}; name it, for example with "
                        f"-S {key}={'[dfew]' if value['not'] == [] else 100}")
     if isinstance(value, dict):
-        blocks, name = _at(raw, f"profiles.{wanted.get('model')}") or {}, fixed["profile"]
-        block = profile(raw["profiles"], wanted["model"], name) if name in blocks else {}
+        block = _block(raw, wanted, fixed)
         return value["any"][0] if differing({key: value}, {key: _at(block, key)}) else None
     return value
+
+
+def _block(raw: dict, wanted: dict, fixed: dict) -> dict:
+    """The values of the experiment's profile, {} where its model has none of this name."""
+    blocks, name = _at(raw, f"profiles.{wanted.get('model')}") or {}, fixed["profile"]
+    return profile(raw["profiles"], wanted["model"], name) if name in blocks else {}
 
 
 def _setting(text: str) -> tuple[str, object]:

@@ -33,11 +33,13 @@ def full_method(short):
     """A run's parameters as the paper's full method has them: of several values the first."""
     def one(value):
         if isinstance(value, dict):
-            return value["any"][0] if "any" in value else {"[]": ("dfew",), "0": 100}[str(value["not"])]
+            return value["any"][0] if "any" in value else 100
         return tuple(value) if isinstance(value, list) else value
 
-    return {key: one(value) for key, value in BOOKS[short]["defaults"].items()} | {
-        "datasets": ("casme2",), "classes": "5", "seeds": (0,), "selection": ("last",), "profile": "demo"}
+    book, flat = BOOKS[short], {}
+    for key, value in {**book["budget"], **book["method"], **book["defaults"]}.items():
+        flat |= dict(zip(parts, one(value), strict=True)) if len(parts := key.split(" + ")) > 1 else {key: one(value)}
+    return flat | {"datasets": ("casme2",), "classes": "5", "seeds": (0,), "selection": ("last",), "profile": "demo"}
 
 
 def made(parameters, metrics, label=""):
@@ -266,21 +268,56 @@ def test_mean_of_both_directions_needs_both():
     assert ours == [("50.0 (a)", "72.0 (a)", "70.0 (b)", "72.0 (b)", "60.0 (a, b)", "72.0 (a, b)")]
 
 
-def test_any_of_several_values_is_taken_and_named():
+def test_a_run_of_another_method_stands_apart_with_what_differs():
     flat = full_method("ma2mi")
-    for autoencoder, filled in (("sd_vae", 2), ("conv_ae", 2), ("none", 0)):
-        run = made({**flat, "ma2mi.autoencoder": autoencoder}, METRICS)
+    for autoencoder, filled, apart in (("sd_vae", 2, 0), ("conv_ae", 0, 2), ("none", 0, 2)):
+        turn = flat["ma2mi.turn"] + (autoencoder == "none")
+        run = made({**flat, "ma2mi.autoencoder": autoencoder, "ma2mi.turn": turn}, METRICS)
         table = fill.fill(BOOKS["ma2mi"], "ma2mi-4", [run])
-        assert table.filled == filled
-        assert any(f"autoencoder {autoencoder}" in note for note in table.notes) == bool(filled)
+        assert (table.filled, table.elsewhere, table.variants) == (filled, 0, apart)
+        own = [row.cells for row in table.rows if row.kind == "variant"]
+        if autoencoder == "none":
+            assert own[0][0] == "yes, but ma2mi.autoencoder none (paper sd_vae); ma2mi.turn 4 (paper 3)"
+        assert len(own) == bool(apart) and all(not any(cells[2:6]) for cells in own), "nothing published"
+        rows = fill.records(BOOKS["ma2mi"], "ma2mi-4", [run])
+        assert [row["variant"] for row in rows if row["ours"]] == [
+            own[0][0].removeprefix("yes, but ") if own else ""] * 2
+
+
+def test_variants_that_differ_alike_share_a_row_and_the_newest_wins():
+    runs = [run(metrics=METRICS | {"accuracy": a}, **{"mol.k": k}) for a, k in ((.1, 5), (.2, 6), (.3, 5))]
+    table = fill.fill(BOOKS["mol"], "mol-8", runs)
+    own = [row.cells for row in table.rows if row.kind == "variant"]
+    assert [cells[0] for cells in own] == ["MOL, but mol.k 5 (paper 4)", "MOL, but mol.k 6 (paper 4)"]
+    assert [cells[3].split()[0] for cells in own] == ["30.00", "20.00"] and table.variants == 4
+
+
+def test_a_smaller_budget_is_named_and_is_no_other_method():
+    table = fill.fill(BOOKS["mol"], "mol-8", [run(**{"train.steps": 40, "lr": 0.001})])
+    assert table.filled == 2 and not table.variants
+    assert any("budget not the paper's: lr 0.001 (paper 0.0001); train.steps 40 (paper 1000)" in note
+               for note in table.notes)
+    assert not any("budget" in note for note in fill.fill(BOOKS["mol"], "mol-8", [run()]).notes)
+
+
+def test_pretraining_on_rendered_faces_is_marked_and_fills_no_row():
+    table = fill.fill(BOOKS["mol"], "mol-8", [run(**{"pretrain.sources": ("synthetic_macro",)})])
+    assert table.filled == 0 and table.variants == 2
+    assert any("pretrained on synthetic_macro (RENDERED faces)" in note for note in table.notes)
+
+
+def test_two_weights_go_together():
+    for flow, landmark, filled in ((10.0, 0.1, 2), (1.43, 0.7, 2), (10.0, 0.7, 0), (1.43, 0.1, 0)):
+        table = fill.fill(BOOKS["mol"], "mol-8", [run(lambda_f=flow, lambda_m=landmark)])
+        assert (table.filled, table.variants) == (filled, 0), (flow, landmark)
 
 
 @pytest.mark.parametrize(("changed", "filled"), [({"pretrain.sources": ()}, False), ({"pretrain.steps": 0}, False),
-                                                 ({"pretrain.sources": ("synthetic_macro",)}, True)])
+                                                 ({"pretrain.sources": ("dfew",)}, True)])
 def test_a_run_without_pretraining_is_no_ma2mi(changed, filled):
     table = fill.fill(BOOKS["ma2mi"], "ma2mi-4", [made(full_method("ma2mi") | changed, METRICS)])
     assert bool(table.filled) == filled
-    assert any("pretrained on synthetic_macro" in note for note in table.notes) == filled
+    assert any("pretrained on dfew" in note for note in table.notes) == filled
     bare = full_method("ma2mi") | changed | {"ma2mi.pretraining": "none"}
     baseline = fill.fill(BOOKS["ma2mi"], "ma2mi-1", [made(bare, METRICS)])
     assert [row.cells[0] for row in baseline.rows if any(row.cells[7:])] == ["w/o (baseline)"]
@@ -317,7 +354,7 @@ def test_records_hold_what_the_cells_say_and_where_it_is_from():
         "table": "mol-8", "group": "", "row": "MOL", "column": "Acc", "metric": "accuracy", "published": 79.23,
         "ours": "80.000000", "low": "70.000000", "high": "90.000000", "n_clips": "144", "n_subjects": "12",
         "datasets": "casme2", "classes": "5", "list": "0a1b2c3d4e5f", "selection": "last", "seeds": "0",
-        "profile": "demo", "synthetic": "False", "run": "a1b2c3d mol-8-full-casme2"}
+        "profile": "demo", "variant": "", "budget": "", "synthetic": "False", "run": "a1b2c3d mol-8-full-casme2"}
     flat = full_method("fdp") | {"protocol": "cross_dataset", "classes": "3-shared"}
     pair = [made(flat | {"datasets": order}, METRICS | {"war": war, "war_low": 0.1, "war_high": 0.9}, commit)
             for order, war, commit in ((("casme2", "samm"), 0.5, "x"), (("samm", "casme2"), 0.7, "y"))]

@@ -54,7 +54,7 @@ def test_every_row_is_valid_and_builds(short, name, profile):
     found = list(experiments(short, name))
     assert found
     for row, wanted in found:
-        assert set(wanted) <= {*collect._leaves(RAW)}, row
+        assert set(demands.together(wanted, {}, {})) <= {*collect._leaves(RAW)}, row
         p, _ = queue._overrides(RAW, wanted, {"profile": profile}, name)
         assert p.profile == profile and p.model == short
         assert not demands.differing(wanted, collect.flat(p))
