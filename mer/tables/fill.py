@@ -53,8 +53,8 @@ def fill(book: dict, name: str, runs: list[Run]) -> Table:
                                   "row's name",)))
     for line in variants:
         first, *rest = (str(line.row.get(key, "")) for key in stub)
-        name = f"{first}, but {'; '.join(departures(line.papers, line.changed))}"
-        rows.append(Row("variant", (name, *rest, *[""] * len(columns), *cells_of(line))))
+        first += f", but {'; '.join(departures(line.papers, line.changed))}"
+        rows.append(Row("variant", (first, *rest, *[""] * len(columns), *cells_of(line))))
     if "type" in stub:
         notes.append("input: NDL no deep learning, DL deep learning, RI raw images, PF pre-extracted features, KF "
                      "needs key frames (onset, apex)")

@@ -290,6 +290,7 @@ def test_variants_that_differ_alike_share_a_row_and_the_newest_wins():
     own = [row.cells for row in table.rows if row.kind == "variant"]
     assert [cells[0] for cells in own] == ["MOL, but mol.k 5 (paper 4)", "MOL, but mol.k 6 (paper 4)"]
     assert [cells[3].split()[0] for cells in own] == ["30.00", "20.00"] and table.variants == 4
+    assert table.name == "mol-8"
 
 
 def test_a_smaller_budget_is_named_and_is_no_other_method():
