@@ -106,7 +106,9 @@ def cross_dataset(clip_ids: Sequence[str], labels: Sequence[int | None], subject
 
 def kfold(clip_ids: Sequence[str], labels: Sequence[int | None], subjects: Sequence[str], *, k: int,
           seed: int) -> list[Fold]:
-    """Subject-independent k-fold (MMEW: 5): subjects in random order go, largest first, to the smallest part so far.
+    """Subject-independent k-fold (MMEW: 5): subjects in random order go to the part with the fewest clips so far.
+
+    Parts differ by at most the clips of the largest subject; any two subjects may meet (largest first, they may not).
 
     Raises:
         MerError: k is below 2 or above the number of subjects.
@@ -115,7 +117,7 @@ def kfold(clip_ids: Sequence[str], labels: Sequence[int | None], subjects: Seque
     people, counts = np.unique(names, return_counts=True)
     if not 2 <= k <= len(people):
         raise MerError(f"protocol = kfold with k = {k}; expected 2 to {len(people)}, the number of subjects")
-    order = sorted(range(len(people)), key=lambda i: (-counts[i], _ticket((seed,), people[i])))
+    order = sorted(range(len(people)), key=lambda i: _ticket((seed,), people[i]))
     load, part = np.zeros(k, int), {}
     for i in order:
         part[people[i]] = smallest = int(np.argmin(load))

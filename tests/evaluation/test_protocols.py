@@ -112,6 +112,18 @@ def test_kfold_seeds_give_other_parts():
     assert any(not np.array_equal(x.test, y.test) for x, y in zip(a, b, strict=True))
 
 
+def test_kfold_lets_any_two_subjects_meet():
+    """Sorted by their clips, 167 of 435 pairs never stood in one part, whatever the seed."""
+    people = {f"mmew/S{i:02d}": [0] * (1 + i * i // 30) for i in range(30)}
+    ids, labels, subjects = clips(people)
+    met = set()
+    for seed in range(200):
+        for fold in protocols.kfold(ids, labels, subjects, k=5, seed=seed):
+            part = sorted({subjects[i] for i in fold.test})
+            met |= {(a, b) for a in part for b in part if a < b}
+    assert len(met) == 435
+
+
 def test_predefined_folds_test_every_clip_once():
     ids, labels, _ = clips({"dfew/x": [0, 1, None, 1, 0, 1]})
     folds = protocols.predefined(ids, labels, ["1", "2", "2", "1", "3", "3"])
