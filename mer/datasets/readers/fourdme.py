@@ -40,7 +40,9 @@ class _Record(NamedTuple):
     sub: str
     fold: str
     emotion: str
-    numbers: tuple[int | None, ...]  # onset, apex, offset
+    onset: int | None
+    apex: int | None
+    offset: int | None
     aus: str
     told: frozenset[str]
     marked: frozenset[str]
@@ -68,7 +70,7 @@ def read(root: Path, *, dataset: str, images: str) -> Reading:
     for i, record in enumerate(records):
         rows.append(Row(
             f"{record.sub}_{record.fold}", re.sub(SESSION, "", record.sub, flags=re.IGNORECASE),
-            frames.find(record.sub, record.fold), *record.numbers, _label(record),
+            frames.find(record.sub, record.fold), record.onset, record.apex, record.offset, _label(record),
             records[exchanged.get(i, i)].aus, ("aus_exchanged",) if i in exchanged else (), own_folder=True,
             looked_for=frames.looked_for(record.sub, record.fold)))
     differing = [rows[i].clip_id for i in _differing(records) if i not in exchanged]
@@ -89,11 +91,11 @@ def _records(table: Path) -> list[_Record]:
     records = []
     for cells in sheet[start + 1:]:
         full = [*cells, *[None] * len(header)]
-        sub, fold, emotion, *numbers, aus = (full[place] for place in places)
+        sub, fold, emotion, onset, apex, offset, aus = (full[place] for place in places)
         if sub is not None and fold is not None:
             words = re.findall(r"\w+", text(emotion).lower())
             records.append(_Record(
-                text(sub), text(fold), text(emotion), tuple(map(frame, numbers)), text(aus),
+                text(sub), text(fold), text(emotion), frame(onset), frame(apex), frame(offset), text(aus),
                 frozenset("others" if word == "other" else word for word in words),
                 frozenset(name for name, place in columns.items() if frame(full[place])), beyond))
     return records

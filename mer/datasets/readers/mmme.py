@@ -81,12 +81,11 @@ def read(root: Path, *, dataset: str) -> Reading:
         if not _is_micro(record, folder, root):
             passed += 1
             continue
-        known = bool(rate and int(rate))
-        fps = float(rate) if known else FPS
+        fps = float(rate or 0) or FPS
         onset, apex, offset = _of_own_film(record, folder) if single else record.frames
         rows.setdefault(fps, []).append(Row(
             record.key, record.subject, folder, onset, apex, offset, record.emotion, record.aus,
-            () if known else ("fps_nominal",), own_folder=single,
+            () if fps == float(rate or 0) else ("fps_nominal",), own_folder=single,
             looked_for=places.looked_for(f"video_{record.emotion}_{record.key}" if single else record.film)))
     if passed:
         notes.append(f"{passed} of the {len(records)} rows of {table.name} are macro-expressions and were not read")
