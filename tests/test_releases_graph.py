@@ -23,7 +23,7 @@ WRITERS = {"casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro
            "fourdme": fourdme.write_fourdme, "mmme": mmme.write_mmme}
 RUNS = [(["casme2"], "5", "loso"), (["samm"], "3", "loso"), (["smic"], "3", "loso"), (["casme_sq"], "3", "loso"),
         (["casme3"], "3", "loso"), (["mmew"], "4", "kfold"), (["casme2", "samm", "smic"], "3-megc", "composite"),
-        (["casme2", "samm"], "3-shared", "cross_dataset"), (["fourdme"], "5", "loso"), (["mmme"], "3", "loso")]
+        (["casme2", "samm"], "3-shared", "cross_dataset"), (["fourdme"], "all", "loso"), (["mmme"], "3", "loso")]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ ROWS = [  # subject, folder, emotion, onset, apex, offset, action units, emotion
     ("S91", "002_01_1", "Negative", 30, 36, 41, "L14+17", "Repression"),  # stands in the next row, and
     ("S91", "002_01_2-", "Repression", 60, 66, 71, "AU4(k)+L7", "Negative"),  # the next row's in this one
     ("S92", "004_01_1", "Others", 12, 2490, 24, "45", "Others"),  # apex outside
+    ("S91", "005_01_1", "Surprise", 210, 216, 221, "1+2", "Surprise"),
 ]
 
 

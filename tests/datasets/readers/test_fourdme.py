@@ -46,10 +46,10 @@ def test_a_clip_of_several_emotions_is_in_the_set_of_all_alone(root):
     _, summary = build_index("fourdme", root)  # the total is second-hand, so it does not stop
     sets = summary["sets"]
     assert sets["all"]["counts"] == {
-        "negative": 1, "positive": 1, "surprise": 0, "repression": 1, "others": 1, "multiple": 1}
+        "negative": 1, "positive": 1, "surprise": 1, "repression": 1, "others": 1, "multiple": 1}
     assert sets["all"]["expected"] == {"all": 267, "subjects": 41} and sets["all"]["agrees"]
-    assert sum(sets["5"]["counts"].values()) == 4 and sets["5"]["labels_unused"] == {"multiple": 1}
-    assert sets["3"]["counts"] == {"negative": 1, "positive": 1, "surprise": 0}
+    assert sum(sets["5"]["counts"].values()) == 5 and sets["5"]["labels_unused"] == {"multiple": 1}
+    assert sets["3"]["counts"] == {"negative": 1, "positive": 1, "surprise": 1}
 
 
 def test_units_in_each_others_row_are_put_back_by_the_emotions_beside_them(root):
