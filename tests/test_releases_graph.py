@@ -14,15 +14,16 @@ import pipeline
 import pytest
 import torch
 import yaml
-from raw_releases import macro, micro
+from raw_releases import fourdme, macro, micro, mmme
 
 pytestmark = pytest.mark.slow
 
 WRITERS = {"casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro.write_smic,
-           "casme_sq": micro.write_casme_sq, "casme3": micro.write_casme3, "mmew": micro.write_mmew}
+           "casme_sq": micro.write_casme_sq, "casme3": micro.write_casme3, "mmew": micro.write_mmew,
+           "fourdme": fourdme.write_fourdme, "mmme": mmme.write_mmme}
 RUNS = [(["casme2"], "5", "loso"), (["samm"], "3", "loso"), (["smic"], "3", "loso"), (["casme_sq"], "3", "loso"),
         (["casme3"], "3", "loso"), (["mmew"], "4", "kfold"), (["casme2", "samm", "smic"], "3-megc", "composite"),
-        (["casme2", "samm"], "3-shared", "cross_dataset")]
+        (["casme2", "samm"], "3-shared", "cross_dataset"), (["fourdme"], "all", "loso"), (["mmme"], "3", "loso")]
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ FLAGS = {
     "gaps": "frames between first and last are not on disk",
     "renumbered": "the clip's own folder has no frame of onset..offset; the whole folder was taken, without an apex",
     "single_frame": "one image, no motion",
+    "aus_exchanged": "the action units stood in the neighbouring row, as the emotions' columns beside them show",
     "fps_nominal": "the release does not state the frame rate; the number is a convention",
     "subject_unknown": "the release names no persons; `subject` is only a group of clips",
     "train": "the release's own training part",

@@ -12,7 +12,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from raw_releases import casme, casme3_macro, dfme, macro, micro
+from raw_releases import casme, casme3_macro, dfme, fourdme, macro, micro, mmme
 from raw_releases.books import write_book
 from raw_releases.mutations import mutate
 from raw_releases.plain import row, write_plain, write_table
@@ -45,7 +45,8 @@ CASES = {  # dataset and, after a blank, its variant -> writer
     "casme3": micro.write_casme3, "casme3 c": micro.write_casme3_c, "casme3_macro": write_casme3_macro,
     "mmew": micro.write_mmew, "mmew_macro": micro.write_mmew, "affwild2": macro.write_affwild2,
     "dfew": macro.write_dfew, "ferv39k": macro.write_ferv39k, "afew": macro.write_afew, "dfme": dfme.write_dfme,
-    "mine": write_own}
+    "fourdme": fourdme.write_fourdme, "mmme": mmme.write_mmme,
+    "mmme long": mmme.write_long, "mine": write_own}
 
 
 def test_every_reader_is_tried():

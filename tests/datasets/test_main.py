@@ -3,7 +3,7 @@ import sys
 
 import pytest
 import yaml
-from raw_releases import casme, dfme, macro, micro
+from raw_releases import casme, dfme, fourdme, macro, micro, mmme
 from raw_releases.plain import row, write_plain
 
 from mer.base.errors import MerError
@@ -13,7 +13,7 @@ WRITERS = {
     "casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro.write_smic, "casme_sq": micro.write_casme_sq,
     "casme3": micro.write_casme3, "mmew": micro.write_mmew, "affwild2": macro.write_affwild2, "dfew": macro.write_dfew,
     "ferv39k": macro.write_ferv39k, "afew": macro.write_afew, "dfme": dfme.write_dfme,
-    "casme": casme.write_casme}
+    "casme": casme.write_casme, "fourdme": fourdme.write_fourdme, "mmme": mmme.write_mmme}
 
 
 def run(monkeypatch, capsys, *arguments):
@@ -29,7 +29,7 @@ def test_every_release_is_recognised_in_a_folder_of_any_name(monkeypatch, capsys
     assert out.startswith(f"{dataset}, release ")
     advice = yaml.safe_load(out.split("params.yaml:\n")[1])
     assert (advice.get("datasets") or advice["pretrain"]["sources"]) == [dataset]
-    firm = dataset not in ("affwild2", "afew", "casme")  # these have no counts that stop the run
+    firm = dataset not in ("affwild2", "afew", "casme", "fourdme", "mmme")  # these have no counts that stop the run
     assert advice.get("index", {}).get("accept_counts", False) is firm
 
 

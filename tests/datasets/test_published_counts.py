@@ -123,7 +123,8 @@ def test_the_composite_of_megc2019():
     ("casme2", "3-megc", "2019", 145), ("samm", "5", "v2", 136), ("samm", "3", "v2", 133), ("smic", "3", "hs", 164),
     ("casme_sq", "4", "final", 57), ("casme_sq", "3", "final", 38), ("casme3", "7", "a_v1", 921),
     ("casme3", "7", "a_v2", 860), ("casme3", "3", "a_v2", 699), ("mmew", "6", "micro", 234),
-    ("dfme", "7", "train", 1856), ("dfme", "7", "train-a-b", 2629),
+    ("dfme", "7", "train", 1856), ("dfme", "7", "train-a-b", 2629), ("fourdme", "all", "v1", 267),
+    ("mmme", "7", "2025", 634),
     ("dfew", "7", "single-labeled", 11697), ("ferv39k", "7", "all-scenes", 38935),
     ("casme2", "3-shared", "2019", 159), ("samm", "3-shared", "v2", 67)])
 def test_totals_of_the_papers(dataset, name, release, total):
