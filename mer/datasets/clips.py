@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mer.base.errors import MerError
+from mer.datasets import action_units
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 IMAGE = re.compile(r"(\d+)\D*(?:" + "|".join(map(re.escape, sorted(IMAGE_SUFFIXES))) + r")\Z", re.IGNORECASE).search
@@ -43,8 +44,14 @@ class Clip:
     aus_raw: str  # the release's own notation
     flags: str  # words joined by ';', see rules.FLAGS
 
+    @property
+    def aus(self) -> str:
+        """The action units in the one notation of `action_units`."""
+        return action_units.written(action_units.parse(self.aus_raw))
 
-COLUMNS = tuple(field.name for field in fields(Clip))
+
+FIELDS = tuple(field.name for field in fields(Clip))
+COLUMNS = (*FIELDS[:-1], "aus", FIELDS[-1])  # `aus` follows from `aus_raw`: it is written, and never read
 
 
 def safe_name(text: str) -> str:
@@ -64,15 +71,15 @@ def _cell(value: object) -> object:
 
 
 def read_clips(path: str | Path) -> list[Clip]:
-    """Read what `write_clips` wrote.
+    """Read what `write_clips` wrote, also before it wrote `aus`.
 
     Raises MerError naming file, row and column for a missing file or column, an unparsable cell or a repeated clip_id.
     """
     path = Path(path)
-    rows = read_csv(path, required=COLUMNS)
+    rows = read_csv(path, required=FIELDS)
     clips, seen = [], set()
     for line, row in rows:
-        values: dict[str, Any] = {name: row[name] for name in COLUMNS}
+        values: dict[str, Any] = {name: row[name] for name in FIELDS}
         for name in ("first", "last", "onset", "offset"):
             values[name] = whole_number(row[name], path, line, name)
         values["apex"] = whole_number(row["apex"], path, line, "apex") if row["apex"] else None

@@ -25,6 +25,7 @@ FLAGS = {
     "renumbered": "the clip's own folder has no frame of onset..offset; the whole folder was taken, without an apex",
     "single_frame": "one image, no motion",
     "fps_nominal": "the release does not state the frame rate; the number is a convention",
+    "units_unread": "the annotation's action units hold words that are not read: `aus` has the rest, `aus_raw` all",
     "subject_unknown": "the release names no persons; `subject` is only a group of clips",
     "train": "the release's own training part",
     "validation": "the release's own validation part",
