@@ -33,7 +33,8 @@ def run() -> None:
         before = replace(before, selection=np.full(len(before), "zero_shot"))
     names = tuple(summary["class_names"])
     numbers = results.summarise(table, names, p.selection, before, bootstrap=p.evaluate.bootstrap,
-                                permutations=p.evaluate.permutations, seed=p.evaluate.seed)
+                                permutations=p.evaluate.permutations, seed=p.evaluate.seed,
+                                parts=summary.get("parts", ()))
     last = table.where("last")
     compared = grad_cam.compare(last, DATA, p.train.crop)
     numbers |= grad_cam.summary(compared, p.evaluate.bootstrap, p.evaluate.seed)
@@ -52,7 +53,7 @@ def run() -> None:
     clips_drawn.draw(p.model, last, DATA, out, p.evaluate.pictures, synthetic, crop=p.train.crop,
                   sampling={"t": p.sampling.t, "span": p.sampling.span, "seed": p.sampling.seed}, names=names,
                   compared=compared, cfg=getattr(p, p.model))
-    print(results.line(numbers))
+    print("\n".join([results.line(numbers), *results.part_lines(numbers, summary.get("parts", ()))]))
 
 
 if __name__ == "__main__":
