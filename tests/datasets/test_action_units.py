@@ -68,7 +68,7 @@ def test_clips_are_written_with_both_notations_and_flagged(tmp_path):
     assert survey("samm", tmp_path / "samm", reading)["flags"]["units_unread"]["clips"] == ["030_1_1"]
     write_clips(tmp_path / "clips.csv", list(reading.clips))
     lines = (tmp_path / "clips.csv").read_text().splitlines()
-    assert lines[0].endswith(",aus_raw,aus,flags")
+    assert lines[0].endswith(",aus_raw,aus,flags,objective")
     assert sum(",ref(5)+20C+25+26,(5)+20+25+26," in line for line in lines) == 1
     assert read_clips(tmp_path / "clips.csv") == list(reading.clips)
 
