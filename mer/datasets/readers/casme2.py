@@ -87,7 +87,7 @@ def _newest(root: Path, variant: str, notes: list[str]) -> tuple[Path, str, list
     notes += [str(error) for error in unread]
     wanted.sort(key=lambda entry: entry[0])
     newest_table([table for _, table, *_ in wanted], root,
-                         f"CASME2-coding-20190701.xlsx (index.casme2 = {variant})", notes)
+                         f"CASME2-coding-20190701.xlsx (index.casme2 = {variant})", notes, never=OBJECTIVE)
     return wanted[-1][1:]
 
 

@@ -24,7 +24,7 @@ SUBJECT = r"\d{3}"
 def read(root: Path, *, dataset: str, images: str) -> Reading:
     """Read SAMM's micro-expressions (not SAMM Long Videos, another product). Raises MerError, see the modules used."""
     notes: list[str] = []
-    table = newest_table(find_tables(root, TABLES), root, "SAMM_Micro_FACS_Codes_v2.xlsx", notes)
+    table = newest_table(find_tables(root, TABLES), root, "SAMM_Micro_FACS_Codes_v2.xlsx", notes, never="long")
     sheets = read_sheets(table)
     records = by_header(sheets.get("MICRO_ONLY", next(iter(sheets.values()))), COLUMNS, table, optional=OBJECTIVE)
     frames = find_places(
