@@ -1,6 +1,7 @@
 import itertools
 import random
 
+import numpy as np
 import pytest
 from raw_releases import micro
 from raw_releases.plain import row, write_plain
@@ -9,6 +10,7 @@ from mer.datasets.action_units import Unit, parse, units, unread, written
 from mer.datasets.clips import read_clips, write_clips
 from mer.datasets.index import survey
 from mer.datasets.releases import read
+from mer.datasets.synthetic.expressions import MACRO, MICRO, draw_units, units_text
 
 READ = [  # a cell of a release, what it says
     ("", ""), ("/", ""), (" - ", ""), ("12", "12"), ("04", "4"), ("4+7+L10", "4+7+10L"), ("R2+15", "2R+15"),
@@ -51,6 +53,15 @@ def test_any_text_is_read_and_reading_it_again_changes_nothing(alphabet):
         text = "".join(draw.choices(alphabet, k=draw.randint(0, 14)))
         aus = written(parse(text))
         assert parse(aus) == parse(text) and unread(aus) == ()
+
+
+def test_the_synthetic_releases_are_read_whole():
+    for name, words in (("micro", MICRO), ("macro", MACRO)):
+        for word, k in itertools.product(words, range(100)):
+            drawn = draw_units(name, word, np.random.default_rng([5, k]))
+            side = {(1,): "L", (-1,): "R"}
+            assert parse(units_text(drawn)) == tuple((Unit(au, side.get(sides, "")),) for au, sides in drawn)
+            assert unread(units_text(drawn)) == ()
 
 
 def test_a_unit_that_only_may_be_there_is_kept_apart():
