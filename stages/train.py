@@ -15,7 +15,7 @@ DATA, OUT = Path("data"), Path("data/folds")
 def run() -> None:
     """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     p = params.load()
-    from mer.evaluation import predictions, protocols
+    from mer.evaluation import predictions
     from mer.training import engine, entries, folds  # slow to import: after the check
     from mer.training import task as tasks
 
@@ -38,9 +38,8 @@ def run() -> None:
         groups = entries.groups(source, next(iter(sets.values())))
         tables = [folds.zero_shot(plan, groups, seed) for seed in p.seeds]
         predictions.write(OUT / "zero_shot.csv", predictions.concat(tables))
-    split = folds.split(plan)
     store.write_csv(OUT / "folds.csv", ["fold", "clip_id", "subject"], [
-        [fold.name, clips[i].clip.clip_id, clips[i].subject] for fold in split for i in fold.test])
+        [fold.name, clips[i].clip.clip_id, clips[i].subject] for fold in folds.split(plan) for i in fold.test])
     for seed, fold in jobs:
         done_folder = folds.folder(plan, seed, fold)
         shutil.copytree(done_folder, OUT / str(seed) / done_folder.name, dirs_exist_ok=True)
@@ -50,8 +49,7 @@ def run() -> None:
         "list": lists.digest(lists.of_clip(entry.clip, classes[entry.label]) for entry in clips),
         "clips": len(clips), "subjects": sorted({entry.subject for entry in clips}),
         "pretrained_on": list(p.pretrain.sources) if before else [],
-        **({"parts": parts} if (parts := protocols.parts(split)) else {}),  # of the test, each with its own numbers
-        "crop": p.train.crop, "shuffle_labels": p.shuffle_labels,
+        "crop": p.train.crop, "shuffle_labels": p.shuffle_labels, **folds.parts(plan),
         "without_apex": sum(e.clip.apex is None for e in clips),
         "made_with": environment.made_with("train", "", *earlier, processor=engine.processor(device))})
     parallel.clear_scratch("train")
