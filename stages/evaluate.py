@@ -31,9 +31,9 @@ def run() -> None:
     before = predictions.read(folds / "zero_shot.csv") if (folds / "zero_shot.csv").exists() else None
     if before is not None:
         before = replace(before, selection=np.full(len(before), "zero_shot"))
-    names = tuple(summary["class_names"])
+    names, parts = tuple(summary["class_names"]), summary.get("parts", ())
     numbers = results.summarise(table, names, p.selection, before, bootstrap=p.evaluate.bootstrap,
-                                permutations=p.evaluate.permutations, seed=p.evaluate.seed)
+                                permutations=p.evaluate.permutations, seed=p.evaluate.seed, parts=parts)
     last = table.where("last")
     compared = grad_cam.compare(last, DATA, p.train.crop)
     numbers |= grad_cam.summary(compared, p.evaluate.bootstrap, p.evaluate.seed)
@@ -52,7 +52,7 @@ def run() -> None:
     clips_drawn.draw(p.model, last, DATA, out, p.evaluate.pictures, synthetic, crop=p.train.crop,
                   sampling={"t": p.sampling.t, "span": p.sampling.span, "seed": p.sampling.seed}, names=names,
                   compared=compared, cfg=getattr(p, p.model))
-    print(results.line(numbers))
+    print("\n".join([results.line(numbers), *results.part_lines(numbers, parts)]))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ because the papers disagree on what "3 classes" means. Per dataset:
                               firm: which of the three stop the run when they differ (default all; the others are
                               second-hand or derived, a difference is shown only)
                     exclude: version -> clip_id -> reason
+                    column: of clips.csv, whose words are the labels (default label_raw, or objective)
                     source: who states it; note: how it differs from its neighbours
 
 The classes of 3 and 4 class sets have one order everywhere, that of MEGC2019: negative, positive, surprise, others.
@@ -28,6 +29,7 @@ from mer.datasets.clips import Clip
 
 FACTS = ("from", "reads", "clips")
 FIRM = ("counts", "total", "subjects")
+COLUMNS = ("label_raw", "objective")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """`names` are the classes, in the order of their indices; `map` leads from lower-case raw labels to names."""
+    """`names` are the classes, in the order of their indices; `map` leads from lower-case raw labels to names.
+
+    The raw labels are those of the clips' `column`.
+    """
 
     dataset: str
     name: str
@@ -56,6 +61,11 @@ class LabelSet:
     note: str = ""
     expected: dict[str, Expected] = field(default_factory=dict)  # by version of the release
     exclude: dict[str, dict[str, str]] = field(default_factory=dict)  # version -> clip_id -> reason
+    column: str = COLUMNS[0]
+
+    def word(self, clip: Clip) -> str:
+        """What the release says of a clip, in lower case."""
+        return str(getattr(clip, self.column)).lower()
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,9 @@ def label_set(dataset: str, name: str, index_root: str | Path | None = None) -> 
     labels = released(dataset) if index_root is None else None
     sets = labels.sets if labels else _sets_of_index(dataset, Path(index_root or "data/index"))
     if name not in sets:
+        if index_root is not None and name in getattr(released(dataset), "sets", ()):
+            raise MerError(f"classes: label set '{name}' of dataset {dataset} is of a column that its annotation as it "
+                           "was indexed does not have; put the table that has it beside the others, see data/README.md")
         nearest = difflib.get_close_matches(name, sets, 1)
         raise MerError(f"classes: dataset {dataset} has no label set '{name}'; it has {', '.join(sets)}"
                        + (f" (did you mean {nearest[0]}?)" if nearest else ""))
@@ -86,7 +99,7 @@ def class_index(clip: Clip, labels: LabelSet) -> int | None:
     """The clip's class as an index into `labels.names`; None when the set leaves the clip out."""
     if clip.clip_id in labels.exclude.get(clip.release, {}):
         return None
-    name = labels.map.get(clip.label_raw.lower())
+    name = labels.map.get(labels.word(clip))
     return None if name is None else labels.names.index(name)
 
 
@@ -131,8 +144,11 @@ def parse_labels(dataset: str, body: Any, path: Path) -> Labels:
 
 def _parse_set(dataset: str, name: str, body: Any, vocabulary: tuple[str, ...], path: Path) -> LabelSet:
     where = f"{path}: {dataset}: set '{name}'"
-    _keys(body, {"classes", "source", "note", "expected", "exclude"}, {"classes"}, where)
-    classes = body["classes"]
+    _keys(body, {"classes", "source", "note", "expected", "exclude", "column"}, {"classes"}, where)
+    classes, column = body["classes"], body.get("column", COLUMNS[0])
+    if column not in COLUMNS:
+        raise MerError(f"{where}: 'column' is {column!r}, expected one of {', '.join(COLUMNS)}")
+    vocabulary = vocabulary if column == COLUMNS[0] else ()
     if isinstance(classes, list):
         classes = {word: [word] for word in classes}
     if not isinstance(classes, dict) or len(classes) < 2 or not all(isinstance(w, list) for w in classes.values()):
@@ -150,7 +166,8 @@ def _parse_set(dataset: str, name: str, body: Any, vocabulary: tuple[str, ...], 
                 for release, value in body.get("expected", {}).items()}
     exclude = {str(release): {str(clip): str(why) for clip, why in clips.items()}
                for release, clips in body.get("exclude", {}).items()}
-    return LabelSet(dataset, name, names, mapping, body.get("source", ""), body.get("note", ""), expected, exclude)
+    return LabelSet(dataset, name, names, mapping, body.get("source", ""), body.get("note", ""), expected, exclude,
+                    column)
 
 
 def _parse_expected(body: Any, names: tuple[str, ...], where: str) -> Expected:
@@ -196,5 +213,5 @@ def _sets_of_index(dataset: str, index_root: Path) -> dict[str, LabelSet]:
     for name, entry in summary["sets"].items():
         dropped = {row["clip_id"]: row["reason"] for row in entry["excluded_by_set"]}
         sets[name] = LabelSet(dataset, name, tuple(entry["classes"]), entry["map"], entry["source"], entry["note"],
-                              exclude={summary["release"]: dropped})
+                              exclude={summary["release"]: dropped}, column=entry.get("column", COLUMNS[0]))
     return sets

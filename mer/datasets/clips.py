@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mer.base.errors import MerError
+from mer.datasets import action_units
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 IMAGE = re.compile(r"(\d+)\D*(?:" + "|".join(map(re.escape, sorted(IMAGE_SUFFIXES))) + r")\Z", re.IGNORECASE).search
@@ -42,9 +43,17 @@ class Clip:
     label_raw: str  # the release's own word
     aus_raw: str  # the release's own notation
     flags: str  # words joined by ';', see rules.FLAGS
+    objective: str = ""  # the release's own number of the objective class, '' where none is told
+
+    @property
+    def aus(self) -> str:
+        """The action units in the one notation of `action_units`."""
+        return action_units.written(action_units.parse(self.aus_raw))
 
 
-COLUMNS = tuple(field.name for field in fields(Clip))
+FIELDS = tuple(field.name for field in fields(Clip))
+LATER = ("objective",)  # columns that older tables lack
+COLUMNS = tuple(name for field in FIELDS for name in ((field, "aus") if field == "aus_raw" else (field,)))
 
 
 def safe_name(text: str) -> str:
@@ -64,15 +73,15 @@ def _cell(value: object) -> object:
 
 
 def read_clips(path: str | Path) -> list[Clip]:
-    """Read what `write_clips` wrote.
+    """Read what `write_clips` wrote, also before it wrote `aus`, which follows from `aus_raw`, and `objective`.
 
     Raises MerError naming file, row and column for a missing file or column, an unparsable cell or a repeated clip_id.
     """
     path = Path(path)
-    rows = read_csv(path, required=COLUMNS)
+    rows = read_csv(path, required=tuple(name for name in FIELDS if name not in LATER))
     clips, seen = [], set()
     for line, row in rows:
-        values: dict[str, Any] = {name: row[name] for name in COLUMNS}
+        values: dict[str, Any] = {name: row[name] for name in FIELDS if name in row}
         for name in ("first", "last", "onset", "offset"):
             values[name] = whole_number(row[name], path, line, name)
         values["apex"] = whole_number(row["apex"], path, line, "apex") if row["apex"] else None

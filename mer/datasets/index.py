@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mer.base.errors import MerError
 from mer.datasets import releases
-from mer.datasets.class_sets import Expected, Labels, LabelSet, class_index, own_labels, released
+from mer.datasets.class_sets import COLUMNS, Expected, Labels, LabelSet, class_index, own_labels, released
 from mer.datasets.clips import Clip
 from mer.datasets.rules import FLAGS, Reading
 
@@ -50,7 +50,8 @@ def survey(dataset: str, raw_root: Path, reading: Reading) -> dict:
         "subjects": len({clip.subject for clip in reading.clips}),
         "labels": dict(sorted(Counter(clip.label_raw for clip in reading.clips).items())),
         "annotation": {"files": list(reading.tables), "sha256": _digest(raw_root, reading)},
-        "sets": {name: _survey_set(reading, labels.sets[name]) for name in labels.sets},
+        "sets": {name: _survey_set(reading, entry) for name, entry in labels.sets.items()
+                 if any(map(entry.word, reading.clips))},  # not objective, where its table is not there
         "excluded": [{"clip_id": row.clip_id, "label": row.label, "reason": row.reason} for row in reading.excluded],
         "flags": {flag: {"meaning": FLAGS[flag], "count": len(ids), "clips": ids[:LISTED]}
                   for flag, ids in _flagged(reading.clips).items()},
@@ -97,9 +98,11 @@ def _survey_set(reading: Reading, labels: LabelSet) -> dict:
     expected, firm, loose = _expected(labels, published) if published else (None, {}, [])
     have = counts | {"all": sum(counts.values()), "subjects": subjects}
     dropped = labels.exclude.get(reading.release, {})
-    unused = Counter(clip.label_raw for clip in reading.clips if clip.label_raw.lower() not in labels.map)
+    unused = Counter(getattr(clip, labels.column) for clip in reading.clips
+                     if labels.word(clip) not in labels.map)
     return {
         "classes": list(labels.names),
+        **({"column": labels.column} if labels.column != COLUMNS[0] else {}),
         "map": labels.map,
         "source": labels.source,
         "note": labels.note,

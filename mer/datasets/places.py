@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.datasets.clips import IMAGE_SUFFIXES
+from mer.datasets.clips import DIGITS, IMAGE_SUFFIXES
 from mer.datasets.tree import entries, holders, inside, instead, subfolders
+from mer.datasets.workbook import Cell, text
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,14 @@ def clips_and_videos(root: Path, notes: list[str], *, clip: str, own: Callable[[
 def in_color(folder: Path) -> bool:
     """Whether a folder holds videos as CAS(ME)^3's are kept: subject, video, color."""
     return any(names[-1] == "color" for names, _ in below(folder, 3))
+
+
+def spno(cell: Cell, where: str) -> str:
+    """'spNO.1' from a cell of CAS(ME)^3's tables: spNO.1, spNo.1 or 1. Raises MerError saying `where`."""
+    match = re.fullmatch(rf"(spno\.)?(\d{{1,{DIGITS}}})", text(cell), re.IGNORECASE)
+    if match is None:
+        raise MerError(f"{where} is '{cell}'; expected a name such as spNO.1")
+    return f"spNO.{match[2]}"
 
 
 def below(place: Path, levels: int) -> Iterator[tuple[tuple[str, ...], Path]]:

@@ -17,13 +17,14 @@ import importlib
 import inspect
 import os
 import types
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mer.base.errors import MerError
 from mer.base.knobs import knob
-from mer.datasets.clips import SAFE_NAME
+from mer.datasets import action_units
+from mer.datasets.clips import SAFE_NAME, Clip
 from mer.datasets.rules import Reading
 
 READERS = Path(__file__).with_name("readers")
@@ -151,7 +152,14 @@ def read(name: str, root: str | Path, *, images: str = "raw", variant: str | Non
         options["images"] = images
     reading = _module(release.reader).read(root, dataset=name, **options)
     _check_text(root, reading)
-    return reading
+    return replace(reading, clips=tuple(map(_units_told, reading.clips)))
+
+
+def _units_told(clip: Clip) -> Clip:
+    """The clip, flagged where words of its action units are not read."""
+    if not action_units.unread(clip.aus_raw):
+        return clip
+    return replace(clip, flags=";".join(filter(None, (clip.flags, "units_unread"))))
 
 
 def _check_text(root: Path, reading: Reading) -> None:

@@ -26,6 +26,7 @@ FLAGS = {
     "single_frame": "one image, no motion",
     "aus_exchanged": "the action units stood in the neighbouring row, as the emotions' columns beside them show",
     "fps_nominal": "the release does not state the frame rate; the number is a convention",
+    "units_unread": "the annotation's action units hold words that are not read: `aus` has the rest, `aus_raw` all",
     "subject_unknown": "the release names no persons; `subject` is only a group of clips",
     "train": "the release's own training part",
     "validation": "the release's own validation part",
@@ -71,6 +72,7 @@ class Row:
     own_folder: bool = False  # the folder holds this expression alone
     whole: bool = False  # the folder is the annotation: its first and last frame are onset and offset
     looked_for: str = ""  # the folder that was not found, for the message
+    objective: str = ""
 
 
 def settle(rows: list[Row], *, root: Path, dataset: str, release: str, fps: float,
@@ -171,4 +173,4 @@ def _settle(row: Row, root: Path, dataset: str, release: str, fps: float, limit:
     if apex == first < last:  # the frames before it are lost
         apex, flags = None, [flag for flag in flags if flag != "apex_moved"] + ["apex_at_onset"]
     return Clip(safe_name(row.clip_id), dataset, release, f"{dataset}/{safe_name(row.subject)}", where, first, last,
-                onset, apex, offset, fps, row.label, row.aus, ";".join([*row.flags, *flags]))
+                onset, apex, offset, fps, row.label, row.aus, ";".join([*row.flags, *flags]), row.objective)

@@ -1,4 +1,4 @@
-"""The table of the releases in data/README.md: what to ask of whom, what is read, which label sets there are.
+"""The tables of data/README.md: what to ask of whom, what is read, which label sets there are; the field's lists.
 
 Made of what stands beside each reader: `from` and `reads`, and the published counts of its label sets; `clips` where
 none are published. A dataset without `from` is not asked of anybody and has no row.
@@ -7,13 +7,44 @@ none are published. A dataset without `from` is not asked of anybody and has no 
 from mer.datasets.class_sets import Labels, known_labels
 from mer.datasets.releases import Release, known
 
+LISTS = (  # what its clips are called, the label set, and of which releases; one label set over several is a composite
+    ("MEGC2019's part of CASME II", "3-megc", {"casme2": "2019"}),
+    ("147, of the table of 2014", "3-150", {"casme2": "2014"}),
+    ("147, of public code", "3-147", {"casme2": "2019"}),
+    ("150", "3-150", {"casme2": "2019"}),
+    ("156, of the table of 2019", "3", {"casme2": "2019"}),
+    ("156, of the table of 2014", "3", {"casme2": "2014"}),
+    ("246", "5", {"casme2": "2014"}),
+    ("247", "5", {"casme2": "updated"}),
+    ("249", "5", {"casme2": "2019"}),
+    ("MEGC2018", "objective", {"casme2": "2019", "samm": "v2"}),
+    ("MEGC2019", "3-megc", {"casme2": "2019", "samm": "v2", "smic": "hs"}),
+)
+LISTS_HEAD = ("list", "how it is built", "clips", "per class", "source")
 HEAD = ("name", "request from", "what is read", "clips, subjects", "label sets (clips)")
 
 
 def markdown() -> str:
-    """All rows, in the order of the releases."""
+    """The releases, in their order, and below them the lists that the field's numbers are of, counted from the sets."""
     rows = [_row(name, known()[name], labels) for name, labels in known_labels().items() if "from" in labels.facts]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (HEAD, *rows)).replace("\n", f"\n{'|---' * len(HEAD)}|\n", 1)
+    return f"{_table(HEAD, rows)}\n\n{_table(LISTS_HEAD, [_list(*entry) for entry in LISTS])}"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, *rows)).replace("\n", f"\n{'|---' * len(head)}|\n", 1)
+
+
+def _list(name: str, key: str, releases: dict[str, str]) -> tuple[str, ...]:
+    sets = {dataset: known_labels()[dataset].sets[key] for dataset in releases}
+    parts = [sets[dataset].expected[version] for dataset, version in releases.items()]
+    built = [f"`{dataset}:{key}`" + (f" ({version})" if len(_versions(known_labels()[dataset])) > 1 else "")
+             for dataset, version in releases.items()]
+    totals = [part.total or 0 for part in parts]
+    counts = [sum(column) for column in zip(*(part.counts or () for part in parts), strict=True)]
+    names = next(iter(sets.values())).names  # of a composite all are the same
+    clips = str(sum(totals)) + (f" ({' + '.join(map(str, totals))})" if len(totals) > 1 else "")
+    return (name, " + ".join(built), clips, ", ".join(map(" ".join, zip(names, map(str, counts), strict=True))),
+            "; ".join(dict.fromkeys(labels.source for labels in sets.values())))
 
 
 def _row(name: str, release: Release, labels: Labels) -> tuple[str, ...]:

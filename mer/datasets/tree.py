@@ -105,14 +105,17 @@ def find_tables(root: Path, name: str) -> list[Path]:
     return sorted(found, key=lambda path: (path.name.lower(), path.as_posix()))
 
 
-def newest_table(tables: list[Path], root: Path, what: str, notes: list[str]) -> Path:
+def newest_table(tables: list[Path], root: Path, what: str, notes: list[str], *, never: str = "(?!)") -> Path:
     """The last of the tables by name (versions are part of the names); the others are named in `notes`.
 
-    Raises MerError when there is none, saying `what` is expected.
+    Raises MerError when there is none, saying `what` is expected, and what might be it under another name: not a table
+    with the pattern `never` (case ignored) in its name, which is the release's for something else.
     """
     if not tables:
-        others = [path.name for path in find_tables(root, r"[^.~].*\.(xlsx?|csv)")]
-        named = f"; if it is {others[0]}, give it that name" if others else ""
+        there = [path.name for path in find_tables(root, r"[^.~].*\.(xlsx?|csv)")]
+        others = [name for name in there if not re.search(never, name, re.IGNORECASE)]
+        named = f"; if it is {others[0]}, give it that name" if others else (
+            f"; {there[0]} is another table of the release" if there else "")
         raise MerError(f"{root}: annotation table not found; expected {what} here or up to three levels below"
                        f"{named}{instead(root)}")
     if len(tables) > 1:

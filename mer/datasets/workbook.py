@@ -62,9 +62,16 @@ def _clean(cell: object) -> Cell:
     return cell if cell is None or isinstance(cell, int | float) else str(cell)
 
 
-def by_header(rows: list[list[Cell]], columns: tuple[str, ...], path: Path) -> list[dict[str, Cell]]:
-    """The rows below the header, see `find_header`, as dicts with just the keys `columns`; blank rows passed over."""
+def by_header(rows: list[list[Cell]], columns: tuple[str, ...], path: Path, *,
+              optional: str = "") -> list[dict[str, Cell]]:
+    """The rows below the header, see `find_header`, as dicts with just the keys `columns`; blank rows passed over.
+
+    The `optional` column is a key too where the header has it.
+    """
     start, places = find_header(rows, columns, path)
+    keys = [_key(cell) for cell in rows[start]]
+    if optional and _key(optional) in keys:
+        columns, places = (*columns, optional), [*places, keys.index(_key(optional))]
     below = [[*row, *[None] * (max(places) + 1)] for row in rows[start + 1:]]
     picked = [{name: row[place] for name, place in zip(columns, places, strict=True)} for row in below]
     return [row for row in picked if any(cell is not None for cell in row.values())]

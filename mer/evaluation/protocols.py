@@ -145,6 +145,15 @@ def predefined(clip_ids: Sequence[str], labels: Sequence[int | None], fold_of: S
             for name in sorted({*names} - {TRAIN})]
 
 
+def parts(folds: Sequence[Fold]) -> tuple[str, ...]:
+    """The names of several test sets that one training set has: each has its own numbers (DFME's A and B).
+
+    Empty for folds that take turns: theirs are pooled, be they subjects, parts or DFEW's five.
+    """
+    shared = len(folds) > 1 and all(np.array_equal(fold.train, folds[0].train) for fold in folds)
+    return tuple(fold.name for fold in folds) if shared else ()
+
+
 def _official(subject: str, clip_id: str, flags: str) -> str:
     found = [flag for flag in flags.split(";") if flag == TRAIN or (flag.startswith("test") and flag[4:].isdigit())]
     if len(found) != 1:

@@ -1,5 +1,7 @@
 """One prediction table -> the flat, finite numbers of reports/metrics.json, which `dvc metrics diff` compares."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mer.base.errors import MerError
@@ -54,16 +56,18 @@ def _scores(by_subject: np.ndarray, bootstrap: int, seed: int) -> dict[str, floa
 
 def summarise(t: Predictions, names: tuple[str, ...], selections: tuple[str, ...],
               zero_shot: Predictions | None = None, *, bootstrap: int, permutations: int,
-              seed: int) -> dict[str, float]:
-    """Every number that the run reports, for classes called `names`. `selections[0]` is the headline.
+              seed: int, parts: Sequence[str] = ()) -> dict[str, float]:
+    """Every number that the run reports, for classes called `names`. `selections[0]` is the headline; `parts` are the
+    folds that are test sets of their own, see `protocols.parts`.
 
     Keys: the scores (`accuracy wf1 uf1 uar war`), pooled over folds and seeds, each with `_low` and `_high` (95 %
     subject bootstrap, absent with one subject); `p_value` (permutation within subjects); `chance` = 1 / classes and
     `majority` = share of the largest class; `subject_accuracy` (mean over subjects); `n_clips`, `n_subjects`;
-    `recall_<class>`, `clips_<class>`; with several datasets `<dataset>_<score>`; with several seeds
-    `accuracy_sd` and for every seed `seed<k>_accuracy`, `seed<k>_p_value`; `<selection>_accuracy` and `_uf1` for every
-    rule, `oracle_excess` = oracle minus headline accuracy; `zero_shot_accuracy`; auxiliary errors after the last step,
-    mean over clips (pixels; fraction of the inter-ocular distance; fraction of frames; squared grey levels of 0..1).
+    `recall_<class>`, `clips_<class>`; with several datasets `<dataset>_<score>`; of each of `parts` `<part>_<score>`
+    and `<part>_clips`; with several seeds `accuracy_sd` and for every seed `seed<k>_accuracy`, `seed<k>_p_value`;
+    `<selection>_accuracy` and `_uf1` for every rule, `oracle_excess` = oracle minus headline accuracy;
+    `zero_shot_accuracy`; auxiliary errors after the last step, mean over clips (pixels; fraction of the inter-ocular
+    distance; fraction of frames; squared grey levels of 0..1).
 
     Raises:
         MerError: other classes in the tables than `names`, no prediction of a selection, or seeds or selections that
@@ -87,7 +91,10 @@ def summarise(t: Predictions, names: tuple[str, ...], selections: tuple[str, ...
     out["n_clips"], out["n_subjects"], out["n_seeds"] = len(once), len(by_subject), len(set(head.seed))
     for j, name in enumerate(names):
         out[f"recall_{name}"], out[f"clips_{name}"] = float(metrics.recall(total)[j]), int(share[j])
-    out |= _parts(head) | _seeds(head, permutations, seed)
+    owners = np.array([dataset_of(subject) for subject in head.subject])
+    out |= _slices(head, owners, sorted(set(owners))) | _slices(head, head.fold, parts)
+    out |= {f"{name}_clips": int((once.fold == name).sum()) for name in parts}
+    out |= _seeds(head, permutations, seed)
     for rule in selections:
         cm = significance.subject_confusions(t.where(rule)).sum(axis=0)
         out[f"{rule}_accuracy"], out[f"{rule}_uf1"] = float(metrics.accuracy(cm)), float(metrics.uf1(cm))
@@ -104,13 +111,12 @@ def summarise(t: Predictions, names: tuple[str, ...], selections: tuple[str, ...
     return out
 
 
-def _parts(head: Predictions) -> dict[str, float]:
-    """Scores of each dataset of a composite run: slices of the same folds' predictions (MEGC2019)."""
-    owners = np.array([dataset_of(subject) for subject in head.subject])
-    names, counts = metrics.confusion_by(owners, head.label, head.predicted, head.classes)
+def _slices(head: Predictions, owners: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Scores of the rows of each owner (N,) where there are several: slices of the same folds' predictions."""
+    found, counts = metrics.confusion_by(owners, head.label, head.predicted, head.classes)
     if len(names) < 2:
         return {}
-    return {f"{name}_{key}": float(value) for name, cm in zip(names, counts, strict=True)
+    return {f"{name}_{key}": float(value) for name, cm in zip(found, counts, strict=True) if name in names
             for key, value in measures.scores(cm).items()}
 
 
@@ -154,3 +160,9 @@ def line(numbers: dict[str, float]) -> str:
     return (f"evaluate: accuracy {numbers['accuracy']:.3f}{interval}, chance {numbers['chance']:.3f}, "
             f"p {numbers['p_value']:.2g}{before}, UF1 {numbers['uf1']:.3f}, UAR {numbers['uar']:.3f}; "
             f"{numbers['n_clips']} clips of {numbers['n_subjects']} subjects")
+
+
+def part_lines(numbers: dict[str, float], parts: Sequence[str]) -> list[str]:
+    """The result of each test set, as CCAC ranks DFME's: UF1, then UAR, then accuracy."""
+    return [f"evaluate: {name}: UF1 {numbers[f'{name}_uf1']:.3f}, UAR {numbers[f'{name}_uar']:.3f}, accuracy "
+            f"{numbers[f'{name}_accuracy']:.3f}; {numbers[f'{name}_clips']} clips" for name in parts]

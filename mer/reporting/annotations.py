@@ -3,7 +3,6 @@
 Computed from what the reader found; no frame is opened, so that the page shows nobody.
 """
 
-import re
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from mer.datasets import action_units
 from mer.datasets.clips import Clip
 from mer.datasets.releases import is_synthetic
 from mer.datasets.rules import FLAGS, Excluded
@@ -28,8 +28,8 @@ def milliseconds(clip: Clip, first: int, last: int) -> float:
 
 
 def units(clip: Clip) -> frozenset[int]:
-    """The numbers of the clip's action units, without sides and marks; empty where none is annotated."""
-    return frozenset(int(number) for number in re.findall(r"\d{1,2}(?!\d)", clip.aus_raw))
+    """The numbers of the clip's action units, also of those that only may be there; empty where none is annotated."""
+    return action_units.units(clip.aus, alternatives=True)
 
 
 def build(dataset: str, role: str, clips: tuple[Clip, ...], excluded: tuple[Excluded, ...]) -> str:

@@ -60,6 +60,10 @@ def beside(m: dict, run: dict) -> str:
     if "oracle_excess" in m:
         parts.append(html.paragraph("Choosing the step on the tested subject itself changes the accuracy by "
                                     f"{100 * m['oracle_excess']:+.1f} points, which no user would ever see.", "quiet"))
+    if "parts" in run:
+        parts.append(html.grid("Each test set of the release (percent)", ("set", "clips", "UF1", "UAR", "accuracy"), [
+            (name, m[f"{name}_clips"], *(_percent(m[f"{name}_{key}"]) for key in ("uf1", "uar", "accuracy")))
+            for name in run["parts"]]))
     if m["n_seeds"] > 1:
         rows = [(k, _percent(m[f"seed{k}_accuracy"]), _percent(m[f"seed{k}_uf1"]), f"{m[f'seed{k}_p_value']:.2g}")
                 for k in run["seeds"]]

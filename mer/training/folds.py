@@ -51,6 +51,12 @@ def split(plan: Plan) -> list[Fold]:
                            seed=plan.params.kfold.seed, flags=[e.clip.flags for e in rows])
 
 
+def parts(plan: Plan) -> dict[str, list[str]]:
+    """For the run's summary: its test sets that have their own numbers, see `protocols.parts`; nothing without any."""
+    names = list(protocols.parts(split(plan)))
+    return {"parts": names} if names else {}
+
+
 def folder(plan: Plan, seed: int, fold: Fold) -> Path:
     """Where a fold is written: <scratch>/<seed>/<fold's name with / as _>."""
     return plan.scratch / str(seed) / fold.name.replace("/", "_")

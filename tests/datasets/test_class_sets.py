@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def test_a_malformed_file_names_the_place(body, words):
     with pytest.raises(MerError) as error:
         parsed(body)
     assert all(word in str(error.value) for word in ["classes.yaml", "d", *words])
+
+
+def test_a_set_of_another_column():
+    body = {"labels": ["joy", "fear"], "sets": {"o": {"column": "objective", "classes": {"I": [1], "II": [2]}}}}
+    labels = parsed(body).sets["o"]
+    assert [class_index(replace(clip("joy"), objective=word), labels) for word in ("2", "1", "7", "")] == [
+        1, 0, None, None]
+    body["sets"]["o"]["column"] = "subject"
+    with pytest.raises(MerError, match="'column' is 'subject', expected one of label_raw, objective"):
+        parsed(body)
 
 
 def test_unknown_sets_are_named_with_those_there_are(tmp_path):

@@ -1,6 +1,7 @@
 """What disks, downloads and operating systems do to a release: a line that names it, never a traceback."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from raw_releases import macro, micro
+from raw_releases import casme3_macro, macro, micro
 
 from mer.base.errors import MerError
 from mer.datasets import __main__ as command
@@ -128,6 +129,23 @@ def test_a_table_of_another_name_is_named(tmp_path):
     (tmp_path / "SAMM_Micro_FACS_Codes_v2.xlsx").rename(tmp_path / "my samm labels.xlsx")
     with pytest.raises(MerError, match="if it is my samm labels.xlsx, give it that name"):
         read("samm", tmp_path)
+
+
+@pytest.mark.parametrize(("name", "write", "table", "options"), [
+    ("casme3", casme3_macro.book, "cas(me)3_part_A_MaE_label_JpgIndex_v2_emotion.xlsx", {}),
+    ("casme3", micro.write_casme3, "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx", {"variant": "a_v1"}),
+    ("casme3_macro", micro.write_casme3, "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx", {}),
+    ("casme2", lambda root: micro.write_book(root / "CASME2-ObjectiveClasses.xlsx", {"Sheet1": [["Subject"]]}),
+     "CASME2-ObjectiveClasses.xlsx", {}),
+    ("samm", lambda root: micro.write_book(root / "SAMM_LongVideos_V3_Release.xlsx", {"Sheet1": [["Subject"]]}),
+     "SAMM_LongVideos_V3_Release.xlsx", {})])
+def test_a_table_of_something_else_is_not_to_be_renamed(tmp_path, name, write, table, options):
+    write(tmp_path)
+    for other in tmp_path.rglob("CAS(ME)3_part_A_v2.xls"):
+        other.unlink()
+    with pytest.raises(MerError, match=f"not found.*; {re.escape(table)} is another table of the release") as error:
+        read(name, tmp_path, **options)
+    assert "give it that name" not in str(error.value)
 
 
 @pytest.mark.parametrize(("dataset", "writer", "old", "new"), [

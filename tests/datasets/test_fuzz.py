@@ -19,7 +19,7 @@ from raw_releases.plain import row, write_plain, write_table
 
 from mer.base.errors import MerError
 from mer.base.knobs import parse_yaml
-from mer.datasets import releases
+from mer.datasets import action_units, releases
 from mer.datasets.clips import SAFE_NAME, dataset_of, frame_names, whole, whole_number
 from mer.datasets.index import build_index, survey, table
 from mer.datasets.tree import entries
@@ -34,14 +34,21 @@ def write_own(root):
     (root / "classes.yaml").write_text("sets:\n  two:\n    classes: [joy, fear]\n")
 
 
+def write_casme2_with_classes(root):
+    micro.write_casme2(root)
+    write_book(root / "CASME2-ObjectiveClasses.xlsx", {"Sheet1": [
+        ["Subject", "Filename", "Objective Class"], *([f"{row[0]:02d}", row[1], 1] for row in micro.CASME2)]})
+
+
 def write_casme3_macro(root):
     casme3_macro.book(root)
     casme3_macro.clips(root)
 
 
 CASES = {  # dataset and, after a blank, its variant -> writer
-    "casme": casme.write_casme, "casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro.write_smic,
-    "smic hs_long": micro.write_smic_long, "casme_sq": micro.write_casme_sq, "casme_sq_macro": micro.write_casme_sq,
+    "casme": casme.write_casme, "casme2": micro.write_casme2, "casme2 2019": write_casme2_with_classes,
+    "samm": micro.write_samm, "smic": micro.write_smic, "smic hs_long": micro.write_smic_long,
+    "casme_sq": micro.write_casme_sq, "casme_sq_macro": micro.write_casme_sq,
     "casme3": micro.write_casme3, "casme3 c": micro.write_casme3_c, "casme3_macro": write_casme3_macro,
     "mmew": micro.write_mmew, "mmew_macro": micro.write_mmew, "affwild2": macro.write_affwild2,
     "dfew": macro.write_dfew, "ferv39k": macro.write_ferv39k, "afew": macro.write_afew, "dfme": dfme.write_dfme,
@@ -77,6 +84,7 @@ def check_clips(root, dataset, clips):
         assert clip.apex is None or (clip.first <= clip.apex <= clip.last and clip.apex in frames), clip
         assert clip.fps > 0 and all("\n" not in text for text in (clip.frames_dir, clip.flags)), clip
         clip.frames_dir.encode()
+        assert action_units.written(action_units.parse(clip.aus)) == clip.aus, clip
 
 
 @pytest.mark.parametrize("case", CASES)

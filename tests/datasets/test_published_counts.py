@@ -1,5 +1,6 @@
 """The count rule on lists of labels with the published numbers: what passes, what stops, and the causes it names."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mer.datasets.class_sets import known_labels
 from mer.datasets.clips import Clip
 from mer.datasets.index import differing_sets, survey, table
 from mer.datasets.rules import Excluded, Reading
+from mer.datasets.table import LISTS, markdown
 
 MEGC_2019 = known_labels()["casme2"].sets["3-megc"].exclude["2019"]
 
@@ -126,6 +128,23 @@ def test_the_composite_of_megc2019():
     ("dfme", "7", "train", 1856), ("dfme", "7", "train-a-b", 2629), ("fourdme", "all", "v1", 267),
     ("mmme", "7", "2025", 634),
     ("dfew", "7", "single-labeled", 11697), ("ferv39k", "7", "all-scenes", 38935),
-    ("casme2", "3-shared", "2019", 159), ("samm", "3-shared", "v2", 67)])
+    ("casme2", "3-shared", "2019", 159), ("samm", "3-shared", "v2", 67),
+    ("casme2", "objective", "2019", 185), ("samm", "objective", "v2", 68)])
 def test_totals_of_the_papers(dataset, name, release, total):
     assert known_labels()[dataset].sets[name].expected[release].total == total
+
+
+def test_the_lists_of_the_table_are_counted_from_the_sets():
+    """MEGC2018's 253 clips, MEGC2019's 442, and the numbers that papers on CASME II tell of."""
+    cells = [line.strip("| ").split(" | ") for line in markdown().split("\n\n")[1].splitlines()[2:]]
+    assert [row[2].split()[0] for row in cells] == [
+        "145", "147", "147", "150", "156", "156", "246", "247", "249", "253", "442"]
+    assert cells[-1][1:4] == ["`casme2:3-megc` (2019) + `samm:3-megc` + `smic:3-megc` (hs)", "442 (145 + 133 + 164)",
+                              "negative 250, positive 109, surprise 83"]
+    assert cells[-2][1:4] == ["`casme2:objective` (2019) + `samm:objective`", "253 (185 + 68)",
+                              "I 49, II 28, III 119, IV 34, V 23"]
+    for _, built, clips, counts, _ in cells:
+        assert sum(map(int, re.findall(r" (\d+)", counts))) == int(clips.split()[0]), built
+    composites = [sets.values() for _, key, releases in LISTS if (sets := {
+        dataset: known_labels()[dataset].sets[key].names for dataset in releases})]
+    assert all(len(set(names)) == 1 for names in composites)

@@ -137,6 +137,7 @@ def test_official_folds_are_those_of_the_flags():
     flags = ["subject_unknown;test1", "subject_unknown;test2", "test1", "test3;fps_nominal"]
     folds = protocols.split("official", ids, labels, subjects, ["dfew"], flags=flags)
     assert [(fold.name, fold.test.tolist()) for fold in folds] == [("test1", [0, 2]), ("test2", [1]), ("test3", [3])]
+    assert protocols.parts(folds) == ()  # they take turns: pooled
     for lost in ("subject_unknown", "test", "test1;test2"):
         with pytest.raises(MerError, match=rf"clip {ids[3]} of dfew is in \d test parts.*use loso or kfold"):
             protocols.split("official", ids, labels, subjects, ["dfew"], flags=[*flags[:3], lost])
@@ -148,6 +149,7 @@ def test_a_release_with_a_training_part_is_trained_on_it_alone():
     folds = protocols.split("official", ids, labels, subjects, ["dfme"], flags=flags)
     assert [(fold.name, fold.train.tolist(), fold.test.tolist()) for fold in folds] == [
         ("test1", [0, 1], [3]), ("test2", [0, 1], [4])]
+    assert protocols.parts(folds) == ("test1", "test2") and protocols.parts(folds[:1]) == ()
     assert len(protocols.split("official", ids, labels, subjects, ["dfme"], flags=[*flags[:4], "train"])) == 1
     with pytest.raises(MerError, match="1 folds"):
         protocols.split("official", ids, labels, subjects, ["dfme"], flags=["train"] * 5)

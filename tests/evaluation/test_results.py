@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,23 @@ def test_parts_of_a_composite_are_slices_of_its_predictions():
     mine = t.rows(np.char.startswith(t.subject, "smic/"))
     assert found["smic_uar"] == metrics.uar(metrics.confusion(mine.label, mine.predicted, 3))
     assert found["casme2_accuracy"] != found["smic_accuracy"]
+
+
+def test_test_sets_of_one_training_set_have_their_own_numbers_beside_the_pooled_ones():
+    t = table(seeds=(0, 1))
+    t = replace(t, fold=np.where(np.isin(t.subject, ["synthetic/s0", "synthetic/s1"]), "test1", "test2"))
+    pooled = results.summarise(t, NAMES, ("last", "oracle"), **SETTINGS)
+    found = results.summarise(t, NAMES, ("last", "oracle"), **SETTINGS, parts=("test1", "test2"))
+    assert pooled == {key: found[key] for key in pooled} and not any(key.startswith("test") for key in pooled)
+    for name, clips in (("test1", 12), ("test2", 24)):
+        mine = t.where("last").rows(t.where("last").fold == name)
+        counts = metrics.confusion(mine.label, mine.predicted, 3)
+        assert (found[f"{name}_clips"], found[f"{name}_accuracy"], found[f"{name}_uf1"], found[f"{name}_uar"]) == (
+            clips, metrics.accuracy(counts), metrics.uf1(counts), metrics.uar(counts))
+    lines = results.part_lines(found, ("test1", "test2"))
+    assert [line.split(":")[1] for line in lines] == [" test1", " test2"]
+    assert f"UF1 {found['test2_uf1']:.3f}" in lines[1] and lines[1].endswith("24 clips")
+    assert results.part_lines(pooled, ()) == []
 
 
 def test_one_subject_has_no_interval():

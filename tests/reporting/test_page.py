@@ -116,6 +116,15 @@ def test_metrics_are_flat_and_recomputed_from_the_stored_predictions(finished):
     assert again == m
 
 
+def test_the_test_sets_of_a_release_stand_apart(finished):
+    run = fabricate.load(finished / "data/folds/summary.json")
+    m = fabricate.load(finished / "reports/metrics.json")
+    m |= {"test1_clips": 474, "test1_uf1": 0.4123, "test1_uar": 0.421, "test1_accuracy": 0.4873}
+    shown = re.sub(r"<[^>]+>", "|", sections.beside(m, run | {"parts": ["test1"]}))
+    assert re.search(r"test1\|+474\|+41\.2\|+42\.1\|+48\.7", shown)
+    assert "test set" not in sections.beside(m, run)
+
+
 def test_evaluate_writes_pictures_and_plot_data(finished):
     made = {path.name for path in (finished / "reports/plots/results").iterdir()}
     assert made == {"confusion.png", "confusion.csv", "subjects.png", "subjects.csv", "curves.png", "losses.csv",

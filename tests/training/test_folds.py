@@ -107,6 +107,15 @@ def test_a_fold_gives_the_same_bytes_alone_and_after_others(alone, p, stores, tm
     assert not folds.is_done(plan, 1, fold_of(plan))
 
 
+def test_only_test_sets_of_one_training_set_are_named_in_the_summary(p, stores, tmp_path):
+    plan = plan_of(p, stores, tmp_path)
+    assert folds.parts(plan) == {}
+    sets = {"own/s01": "train", "own/s02": "test1", "own/s03": "test2"}
+    official = tuple(replace(e, clip=replace(e.clip, flags=sets[e.subject])) for e in plan.entries)
+    plan = replace(plan, entries=official, params=replace(p, protocol="official"))
+    assert folds.parts(plan) == {"parts": ["test1", "test2"]}
+
+
 def test_the_tables_hold_each_test_clip_once_per_selection_and_its_estimates(alone):
     t = predictions.read(alone / "predictions.csv")
     assert sorted(zip(t.selection, t.clip_id, strict=True)) == [

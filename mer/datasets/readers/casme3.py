@@ -9,14 +9,13 @@
 tables differ in case (spNo, spNO); frames are missing on disk, mostly the first ones of a video.
 """
 
-import re
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.datasets.places import clips_and_videos, find_places, in_color
+from mer.datasets.places import clips_and_videos, find_places, in_color, spno
 from mer.datasets.rules import Reading, Row, settle
 from mer.datasets.tree import find_tables, newest_table
-from mer.datasets.workbook import Cell, by_header, frame, read_sheets, text
+from mer.datasets.workbook import by_header, frame, read_sheets, text
 
 DATASETS = {"casme3": "micro"}
 VARIANTS = ("auto", "a_v2", "a_v1", "c")
@@ -47,14 +46,15 @@ def _part_a(root: Path, variant: str, notes: list[str]) -> tuple[Path, str, list
     # of one version the shortest name is the release's own: _v2_refined.xlsx is somebody's
     tables.sort(key=lambda table: ("_v2" in table.name.lower(), -len(table.name)))
     table = newest_table(
-        tables, root, f"cas(me)3_part_A_ME_label_JpgIndex_{'v2' if variant == 'auto' else version}.xlsx", notes)
+        tables, root, f"cas(me)3_part_A_ME_label_JpgIndex_{'v2' if variant == 'auto' else version}.xlsx", notes,
+        never="_mae_|part_a_v|part_[bc]|_me_label_jpgindex")
     records = by_header(next(iter(read_sheets(table).values())), COLUMNS, table)
     clips, videos = clips_and_videos(
         root, notes, clip=CLIP, own=_is_micro_color, subject=SUBJECT,
         layout="Part_A_ME_clip/frame/spNo.1_a_355/355.jpg or part_A/spNO.1/a/color/355.jpg")
     rows = []
     for record in records:
-        subject, name = _subject(record["Subject"], table), text(record["Filename"]).lower()
+        subject, name = spno(record["Subject"], f"{table}: column Subject"), text(record["Filename"]).lower()
         key = f"{subject}_{name}_{record['Onset']}"
         own, video = clips.find(key), (subject, name, "color")
         looked_for = videos.looked_for(*video) if videos.places else clips.looked_for(key)
@@ -70,16 +70,9 @@ def _is_micro_color(path: str) -> bool:
     return not any(word in path for word in ("mae", "depth", "video"))
 
 
-def _subject(cell: Cell, table: Path) -> str:
-    match = re.fullmatch(r"spno\.(\d+)", text(cell), re.IGNORECASE)
-    if match is None:
-        raise MerError(f"{table}: column Subject holds '{cell}', expected a name such as spNO.1")
-    return f"spNO.{match[1]}"
-
-
 def _part_c(root: Path, notes: list[str]) -> tuple[Path, str, list[Row]]:
     tables = find_tables(root, r"cas\(me\)\^?3_part_c_me\.(xlsx?|csv)")
-    table = newest_table(tables, root, "CAS(ME)3_part_C_ME.xlsx", notes)
+    table = newest_table(tables, root, "CAS(ME)3_part_C_ME.xlsx", notes, never="part_[ab]")
     records = by_header(next(iter(read_sheets(table).values())), COLUMNS_C, table)
     frames = find_places(root, r"\d\d?", "part_C/01/a/color/355.jpg", notes, levels=3, accept=in_color)
     folders: dict[int, Path] = {}

@@ -9,13 +9,11 @@ is (subject, video, onset), folders and tables differ in case, and subjects are 
 gives no emotion are left out.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mer.base.errors import MerError
-from mer.datasets.places import clips_and_videos
+from mer.datasets.places import clips_and_videos, spno
 from mer.datasets.rules import Excluded, Reading, Row, settle
 from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import Cell, find_header, frame, read_sheets, text
@@ -34,7 +32,8 @@ def read(root: Path, *, dataset: str) -> Reading:
     Raises MerError when table or frames are not found, or the table lacks a column.
     """
     notes: list[str] = []
-    table = newest_table(find_tables(root, TABLES), root, "cas(me)3_part_A_MaE_label_JpgIndex_v2_emotion.xlsx", notes)
+    table = newest_table(find_tables(root, TABLES), root, "cas(me)3_part_A_MaE_label_JpgIndex_v2_emotion.xlsx", notes,
+                         never="part_a_me|part_a_v|part_[bc]")
     clips, videos = clips_and_videos(root, notes, clip=CLIP, own=_is_macro_color, subject=SUBJECT, layout=LAYOUT)
     records = list(_records(table))
     repeated = Counter(key for key, *_ in records)
@@ -68,14 +67,7 @@ def _records(table: Path) -> Iterator[tuple[str, str, str, tuple[Cell, ...]]]:
         full = [*cells, *[None] * len(header)]
         if full[names[0]] is None:
             continue
-        subject, video = _subject(full[names[0]], table, line), text(full[names[1]]).lower()
+        subject, video = spno(full[names[0]], f"{table}: row {line}, the subject"), text(full[names[1]]).lower()
         onset, *others = (full[place] for place in places)
         yield (f"{subject}_{video}_{text(onset)}", subject, video,
                (onset, *others, None if units is None else full[units]))
-
-
-def _subject(cell: Cell, table: Path, line: int) -> str:
-    match = re.fullmatch(r"(spno\.)?(\d+)", text(cell), re.IGNORECASE)
-    if match is None:
-        raise MerError(f"{table}: row {line}, the subject is '{cell}'; expected a name such as spNO.1")
-    return f"spNO.{match[2]}"

@@ -16,6 +16,7 @@ DATASETS = {"samm": "micro"}
 SIGNS = r"samm.*micro_facs.*|samm_crop|samm\.xlsx?"
 FPS = 200.0
 COLUMNS = ("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame", "Action Units", "Estimated Emotion")
+OBJECTIVE = "Objective Classes"
 TABLES = r"samm(.*micro_facs.*)?\.(xlsx?|csv)"
 SUBJECT = r"\d{3}"
 
@@ -23,9 +24,9 @@ SUBJECT = r"\d{3}"
 def read(root: Path, *, dataset: str, images: str) -> Reading:
     """Read SAMM's micro-expressions (not SAMM Long Videos, another product). Raises MerError, see the modules used."""
     notes: list[str] = []
-    table = newest_table(find_tables(root, TABLES), root, "SAMM_Micro_FACS_Codes_v2.xlsx", notes)
+    table = newest_table(find_tables(root, TABLES), root, "SAMM_Micro_FACS_Codes_v2.xlsx", notes, never="long")
     sheets = read_sheets(table)
-    records = by_header(sheets.get("MICRO_ONLY", next(iter(sheets.values()))), COLUMNS, table)
+    records = by_header(sheets.get("MICRO_ONLY", next(iter(sheets.values()))), COLUMNS, table, optional=OBJECTIVE)
     frames = find_places(
         root, SUBJECT, "006/006_1_2/006_05562.jpg" + (" in a folder named ..crop.." if images == "cropped" else ""),
         notes, levels=2, last=("clip",),
@@ -36,6 +37,7 @@ def read(root: Path, *, dataset: str, images: str) -> Reading:
         rows.append(Row(
             name, subject, frames.find(subject, name), frame(record["Onset Frame"]),
             frame(record["Apex Frame"]), frame(record["Offset Frame"]), text(record["Estimated Emotion"]),
-            text(record["Action Units"]), looked_for=frames.looked_for(subject, name)))
+            text(record["Action Units"]), looked_for=frames.looked_for(subject, name),
+            objective=text(record.get(OBJECTIVE))))
     clips, excluded = settle(rows, root=root, dataset=dataset, release="v2", fps=FPS)
     return Reading("v2", tuple(clips), tuple(excluded), (table.relative_to(root).as_posix(),), tuple(notes))

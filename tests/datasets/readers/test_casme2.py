@@ -1,10 +1,12 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 from raw_releases import micro
 from raw_releases.plain import write_frames
 
 from mer.base.errors import MerError
+from mer.base.store import write_json
 from mer.datasets.class_sets import class_index, label_set
 from mer.datasets.index import build_index
 from mer.datasets.releases import read
@@ -37,6 +39,38 @@ def test_apex_as_a_slash_and_at_the_ends(root):
     assert (clips["sub02_EP02_05"].apex, clips["sub02_EP02_05"].flags) == (None, "no_apex")
     assert (clips["sub03_EP03_01"].apex, clips["sub03_EP03_01"].flags) == (None, "apex_at_onset")
     assert (clips["sub03_EP04_01f"].apex, clips["sub03_EP04_01f"].flags) == (9, "")
+
+
+def objective_book(root, rows, name="CASME2-ObjectiveClasses.xlsx"):
+    micro.write_book(root / name, {"Sheet1": [["Subject", "Filename", "Objective Class"], *rows]})
+
+
+def test_objective_classes_stand_in_a_second_table(root):
+    before, summary = build_index("casme2", root, accept_counts=True)
+    assert not any(clip.objective for clip in before)
+    write_json(root / "index/casme2/summary.json", summary)
+    with pytest.raises(MerError, match="'objective' of dataset casme2 is of a column .* put the table that has it"):
+        label_set("casme2", "objective", root / "index")
+    objective_book(root, [["01", "EP01_2", 2], ["24", "EP10_03", 1], ["03", "EP04_01f", 7], ["09", "EP02_02f", 1]])
+    after, summary = build_index("casme2", root, accept_counts=True)
+    assert {clip.clip_id: clip.objective for clip in after if clip.objective} == {
+        "sub01_EP01_2": "2", "sub24_EP10_03": "1", "sub03_EP04_01f": "7"}
+    assert [replace(clip, objective="") for clip in after] == before
+    entry = summary["sets"]["objective"]
+    assert (entry["column"], entry["counts"]) == ("objective", {"I": 1, "II": 1, "III": 0, "IV": 0, "V": 0})
+    assert entry["expected"]["all"] == 185 and entry["labels_unused"] == {"": 5, "7": 1}
+    assert summary["annotation"]["files"] == ["CASME2-coding-20190701.xlsx", "CASME2-ObjectiveClasses.xlsx"]
+    assert "5 rows have no objective class in CASME2-ObjectiveClasses.xlsx" in summary["notes"]
+    write_json(root / "index/casme2/summary.json", summary)
+    labels = label_set("casme2", "objective", root / "index")
+    assert [class_index(clip, labels) for clip in after if clip.objective] == [1, None, 0]
+
+
+def test_a_second_table_that_cannot_be_read_is_told(root):
+    micro.write_book(root / "CASME2-ObjectiveClasses.xlsx", {"Sheet1": [["Subject", "Filename"]]})
+    reading = read("casme2", root)
+    assert len(reading.clips) == len(micro.CASME2) and reading.tables == ("CASME2-coding-20190701.xlsx",)
+    assert any("not read" in note and "missing: Objective Class" in note for note in reading.notes)
 
 
 @pytest.mark.parametrize(("name", "release"), [

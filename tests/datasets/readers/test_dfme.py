@@ -49,6 +49,7 @@ def test_official_folds_train_on_the_training_set_alone(root):
     named = {fold.name: [[clips[i].clip_id for i in part] for part in (fold.train, fold.test)] for fold in folds}
     train = ["sub9001_01", "sub9001_02", "sub9002_01"]
     assert named == {"test1": [train, ["sub9003_01"]], "test2": [train, ["sub9004_10"]]}
+    assert protocols.parts(folds) == ("test1", "test2")
     assert summary["flags"]["train"]["count"] == 3
 
 

@@ -26,7 +26,8 @@ LAYOUTS = {  # dataset -> [(moves from -> to, what is deleted first, options)]
         ({RAW: RAW}, [], {}),
         ({RAW: "CASME2_RAW_selected/CASME2_RAW_selected", TABLE: f"CASME2_RAW_selected/{TABLE}"}, [], {}),
         ({CROPPED: f"{LIXIAOBAI}/Cropped", TABLE: f"{LIXIAOBAI}/{TABLE}"}, ["CASME2-RAW"], {"images": "cropped"}),
-        ({CROPPED: f"{LIXIAOBAI}/{LIXIAOBAI}/Cropped"}, ["CASME2-RAW"], {"images": "cropped"}),
+        ({CROPPED: f"{LIXIAOBAI}/{LIXIAOBAI}/Cropped", TABLE: f"{LIXIAOBAI}/{LIXIAOBAI}/{TABLE}"}, ["CASME2-RAW"],
+         {"images": "cropped"}),
         ({CROPPED: "Cropped-updated/Cropped"}, [], {"images": "cropped"}),
         ({TABLE: "CASME2-coding-20190701 (1).xlsx"}, [], {}),
         ({f"{RAW}/{name}": name for name in ("sub01", "sub02", "sub03", "sub24")}, [CROPPED], {}),
@@ -79,6 +80,10 @@ LAYOUTS = {  # dataset -> [(moves from -> to, what is deleted first, options)]
         ({CROPS: "cropped_aligned"}, [], {}),
         ({"cropped_aligned_new_50_vids": f"{CROPS}/../cropped_aligned_new_50_vids"}, [], {}),
         ({"6th ABAW Annotations/EXPR_Recognition_Challenge": "2nd ABAW/EXPR_Set"}, ["annotations"], {}),
+        ({"annotations/EXPR_Set": "2nd ABAW/annotations/EXPR_Set"}, ["6th ABAW Annotations"], {"variant": "7"}),
+        ({"annotations": "both/annotations", "6th ABAW Annotations": "both/6th ABAW Annotations"}, [], {}),
+        ({"annotations": "both/annotations", "6th ABAW Annotations": "both/6th ABAW Annotations"}, [],
+         {"variant": "7"}),
     ],
 }
 CASES = [(name, *layout) for name, layouts in LAYOUTS.items() for layout in layouts]
@@ -142,11 +147,45 @@ def test_a_table_as_csv_and_beside_the_lock_file_of_an_open_workbook(tmp_path):
     assert without_places(read("casme2", tmp_path)) == expected
 
 
-def test_long_videos_beside_samm(tmp_path):
-    micro.write_samm(tmp_path)
-    expected = read("samm", tmp_path)
-    write_frames(tmp_path / "SAMM_longvideos/006_1", [1, 2], "006_1_{:04d}.jpg")
-    assert read("samm", tmp_path) == expected
+def earlier_edition(root):
+    """Of as many classes, with another label in every line."""
+    for path in list((root / "6th ABAW Annotations").rglob("*.txt")):
+        lines = path.read_text().splitlines()
+        other = root / "5th ABAW Annotations/EXPR_Classification_Challenge" / path.parent.name / path.name
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_text("\n".join([lines[0], *("5" for _ in lines[1:]), ""]))
+
+
+BESIDE = {  # dataset -> [what lies beside it, and changes nothing]
+    "samm": [lambda root: write_frames(root / "SAMM_longvideos/006_1", [1, 2], "006_1_{:04d}.jpg"),
+             lambda root: shutil.copytree(root / "SAMM", root / "SAMM_clip")],
+    "smic": [micro.write_smic_long],
+    "casme3": [lambda root: write_frames(root / CLIPS3 / "video/spNo.1_a_355", [1, 355], "{}.jpg"),
+               lambda root: write_frames(root / "Part_A_ME_clip/video/spNo.1_a_400", [1], "{}.png"),
+               lambda root: write_frames(root / "MaE/frame/spNo.14_j_3", range(3, 16), "{}.jpg"),
+               lambda root: write_frames(root / f"{CLIPS3}_MaE/spNo.1_a_355", [355], "{}.png")],
+    "affwild2": [earlier_edition],
+}
+
+
+@pytest.mark.parametrize(("name", "put"), [(name, put) for name, every in BESIDE.items() for put in every])
+def test_what_lies_beside_a_release_changes_nothing(tmp_path, name, put):
+    WRITERS[name](tmp_path)
+    expected = read(name, tmp_path)
+    put(tmp_path)
+    reading = read(name, tmp_path)
+    assert (reading.clips, reading.excluded) == (expected.clips, expected.excluded) and reading.clips
+
+
+def test_clips_of_casme3_without_the_level_frame_beside_their_depth(tmp_path):
+    micro.write_casme3(tmp_path)
+    expected = without_places(read("casme3", tmp_path))
+    for folder in list((tmp_path / CLIPS3 / "frame").iterdir()):
+        folder.rename(tmp_path / CLIPS3 / folder.name)
+    (tmp_path / CLIPS3 / "frame").rmdir()
+    reading = read("casme3", tmp_path)
+    assert without_places(reading) == expected and (tmp_path / CLIPS3 / "depth/spNo.1_a_355").is_dir()
+    assert not any("depth" in clip.frames_dir for clip in reading.clips)
 
 
 def test_the_codes_of_casme_sq_as_text_below_a_header(tmp_path):
