@@ -12,7 +12,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from raw_releases import casme, casme3_macro, dfme, macro, micro
+from raw_releases import casme, casme3_macro, dfme, macro, micro, samm_long
 from raw_releases.books import write_book
 from raw_releases.mutations import mutate
 from raw_releases.plain import row, write_plain, write_table
@@ -40,6 +40,7 @@ def write_casme3_macro(root):
 
 
 CASES = {  # dataset and, after a blank, its variant -> writer
+    "casme_sq_long": micro.write_casme_sq, "samm_long": samm_long.write_samm_long,
     "casme": casme.write_casme, "casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro.write_smic,
     "smic hs_long": micro.write_smic_long, "casme_sq": micro.write_casme_sq, "casme_sq_macro": micro.write_casme_sq,
     "casme3": micro.write_casme3, "casme3 c": micro.write_casme3_c, "casme3_macro": write_casme3_macro,
