@@ -34,16 +34,11 @@ def write_own(root):
     (root / "classes.yaml").write_text("sets:\n  two:\n    classes: [joy, fear]\n")
 
 
-def write_casme3_macro(root):
-    casme3_macro.book(root)
-    casme3_macro.clips(root)
-
-
 CASES = {  # dataset and, after a blank, its variant -> writer
     "casme_sq_long": micro.write_casme_sq, "samm_long": samm_long.write_samm_long,
     "casme": casme.write_casme, "casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro.write_smic,
     "smic hs_long": micro.write_smic_long, "casme_sq": micro.write_casme_sq, "casme_sq_macro": micro.write_casme_sq,
-    "casme3": micro.write_casme3, "casme3 c": micro.write_casme3_c, "casme3_macro": write_casme3_macro,
+    "casme3": micro.write_casme3, "casme3 c": micro.write_casme3_c, "casme3_macro": casme3_macro.write_casme3_macro,
     "mmew": micro.write_mmew, "mmew_macro": micro.write_mmew, "affwild2": macro.write_affwild2,
     "dfew": macro.write_dfew, "ferv39k": macro.write_ferv39k, "afew": macro.write_afew, "dfme": dfme.write_dfme,
     "mine": write_own}
