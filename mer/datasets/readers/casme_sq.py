@@ -15,8 +15,9 @@ from collections import Counter
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.clips import Clip
 from mer.datasets.places import find_places, is_cropped
-from mer.datasets.rules import LONGEST, Reading, Row, settle
+from mer.datasets.rules import LONGEST, Excluded, Reading, Row, settle
 from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import Cell, frame, read_sheets, text
 
@@ -63,7 +64,8 @@ def read(root: Path, *, dataset: str, images: str) -> Reading:
         rows[kind].append(Row(clip_id, subject, videos.get((subject, code)), frame(cells[2]), frame(cells[3]),
                               frame(cells[4]), label, text(cells[5]),
                               looked_for=frames.looked_for(subject, f"..._{code}...")))
-    clips, excluded = [], []
+    clips: list[Clip] = []
+    excluded: list[Excluded] = []
     for kind, of_kind in rows.items():
         kept, left = settle(of_kind, root=root, dataset=dataset, release="final", fps=FPS,
                             longest=LONGEST if kind == "micro" else None)

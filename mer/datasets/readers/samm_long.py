@@ -12,8 +12,9 @@ from collections import Counter
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.clips import Clip
 from mer.datasets.places import Places, find_places
-from mer.datasets.rules import LONGEST, Reading, Row, settle
+from mer.datasets.rules import LONGEST, Excluded, Reading, Row, settle
 from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import Cell, by_header, frame, read_sheets, text
 
@@ -52,7 +53,8 @@ def read(root: Path, *, dataset: str) -> Reading:
     if short:
         joined = sum(" " in row.label for row in rows["micro"])
         notes.append(f"{short.name} tells the emotions of {joined} of {len(rows['micro'])} micro-expressions")
-    clips, excluded = [], []
+    clips: list[Clip] = []
+    excluded: list[Excluded] = []
     for kind, longest in KINDS.items():
         kept, left = settle(rows[kind], root=root, dataset=dataset, release="long", fps=FPS, longest=longest)
         clips, excluded = clips + kept, excluded + left
