@@ -7,6 +7,7 @@ the key, the value, and what was expected.
 
 import dataclasses
 import importlib
+import itertools
 import types
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mer.base.errors import MerError
 from mer.base.knobs import Parallel, build, fill, knob, nearest, profile, read_yaml
-from mer.datasets.releases import Index, check_name, is_synthetic, known, people
+from mer.datasets.releases import Index, check_name, known, people
 from mer.datasets.sections import Synthetic
 from mer.labels.sections import Align, Dynamic, Flow, Landmarks, Sampling
 
@@ -208,10 +209,14 @@ def _check_sense(p: Params, root: Path) -> None:
                 label_set(name, classes)
     for source in p.pretrain.sources:  # of one's own datasets the names of people are compared once they are indexed
         same = [name for name in p.datasets if people(name) == people(source) and name != source]
-        if same and source in known() and not is_synthetic([source]):
+        if same and source in known():
             raise MerError(f"params.yaml: pretrain.sources = {list(p.pretrain.sources)} with datasets = "
                            f"{list(p.datasets)}; {source} shows the subjects that are tested, which is a leak; "
                            "expected a release of other people")
+    for first, second in itertools.combinations(p.datasets, 2):
+        if people(first) == people(second) and first in known() and second in known():
+            raise MerError(f"params.yaml: datasets = {list(p.datasets)}; {first} and {second} show the same people, "
+                           "who would be trained on and tested, which is a leak; expected releases of other people")
     both = set(p.datasets) & set(p.pretrain.sources)
     if both:
         raise MerError(f"params.yaml: {min(both)} stands in datasets and in pretrain.sources; pretraining on the "

@@ -1,4 +1,4 @@
-"""The whole graph on a miniature of every micro-expression release in its true layout: from raw folder to page.
+"""The whole graph on a miniature of every release of the laboratory in its true layout: from raw folder to page.
 
 The rows are invented, the faces synthetic; what is checked is that every stage takes the release as it is distributed.
 """
@@ -14,16 +14,22 @@ import pipeline
 import pytest
 import torch
 import yaml
-from raw_releases import fourdme, macro, micro, mmme
+from raw_releases import casme, casme3_macro, dfme, fourdme, macro, micro, mmme, samm_long
 
 pytestmark = pytest.mark.slow
 
 WRITERS = {"casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro.write_smic,
            "casme_sq": micro.write_casme_sq, "casme3": micro.write_casme3, "mmew": micro.write_mmew,
-           "fourdme": fourdme.write_fourdme, "mmme": mmme.write_mmme}
+           "casme": casme.write_casme, "casme_sq_long": micro.write_casme_sq, "dfme": dfme.write_dfme,
+           "samm_long": samm_long.write_samm_long, "fourdme": fourdme.write_fourdme, "mmme": mmme.write_mmme,
+           "casme3_macro": casme3_macro.write_casme3_macro}
 RUNS = [(["casme2"], "5", "loso"), (["samm"], "3", "loso"), (["smic"], "3", "loso"), (["casme_sq"], "3", "loso"),
         (["casme3"], "3", "loso"), (["mmew"], "4", "kfold"), (["casme2", "samm", "smic"], "3-megc", "composite"),
-        (["casme2", "samm"], "3-shared", "cross_dataset"), (["fourdme"], "all", "loso"), (["mmme"], "3", "loso")]
+        (["casme2", "samm"], "3-shared", "cross_dataset"), (["casme"], "4-tense", "kfold"),
+        (["samm_long", "casme_sq_long"], "type", "composite"), (["dfme"], "7", "official"),
+        (["fourdme"], "all", "loso"), (["mmme"], "3", "loso")]
+SOURCES = {"dfme": ["casme3_macro"]}  # what is pretrained on in the run that tests it
+EVERY_CLASS = [("sub9002", f"sub9002_0{i}", 1, 4, 9, word, 200, []) for i, word in ((2, "sadness"), (3, "surprise"))]
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +47,20 @@ def faces(root: Path) -> list:
 
 @pytest.mark.parametrize(("datasets", "classes", "protocol"), RUNS, ids=lambda value: "-".join(
     value) if isinstance(value, list) else value)
-def test_the_whole_graph_runs_on_the_release_as_it_is_distributed(base, tmp_path, datasets, classes, protocol):
+def test_the_whole_graph_runs_on_the_release_as_it_is_distributed(base, tmp_path, monkeypatch, datasets, classes,
+                                                                  protocol):
     root = tmp_path / "project"
     shutil.copytree(base, root, symlinks=True)
     pictures = faces(base)
-    for name in datasets:
+    monkeypatch.setitem(dfme.SETS, "training", [*dfme.SETS["training"], *EVERY_CLASS])
+    monkeypatch.setattr(casme3_macro, "ROWS", [*casme3_macro.ROWS[:3], ("spNO.2", "b", 3, 6, 12, 4, "surprise")])
+    monkeypatch.setattr(casme3_macro, "LENGTHS", casme3_macro.LENGTHS[:4])
+    sources = SOURCES.get(datasets[0], [])
+    for name in datasets + sources:
         WRITERS[name](root / "data/raw" / name, frame=lambda i: pictures[i % len(pictures)])
     params = yaml.safe_load((root / "params.yaml").read_text())
     params.update(datasets=datasets, classes=classes, protocol=protocol, selection=["last"], kfold={"k": 2, "seed": 0})
-    params["pretrain"]["sources"] = []
+    params["pretrain"].update(sources=sources, classes="4", head="drop", steps=2)
     params["index"]["accept_counts"] = True
     params["train"].update(steps=2, keep_checkpoints=False)
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
@@ -60,7 +71,10 @@ def test_the_whole_graph_runs_on_the_release_as_it_is_distributed(base, tmp_path
     clips = [row for name in datasets
              for row in csv.DictReader((root / f"data/index/{name}/clips.csv").read_text().splitlines())]
     with open(root / "reports/predictions.csv") as file:
-        predicted = list(csv.DictReader(file))
+        every = list(csv.DictReader(file))
+    predicted = [row for row in every if row["selection"] == "last"]
+    zero_shot = {row["clip_id"] for row in every if row["selection"] != "last"}  # before any fold, after pretraining
+    assert zero_shot == ({row["clip_id"] for row in clips} if sources else set())
     told = json.loads((root / "reports/plots/labels/data.json").read_text())["datasets"]
     lost = {entry["clip_id"] for name in datasets for entry in told[name]["excluded"]}
     assert predicted and {row["clip_id"] for row in predicted} <= {row["clip_id"] for row in clips} - lost
@@ -71,8 +85,10 @@ def test_the_whole_graph_runs_on_the_release_as_it_is_distributed(base, tmp_path
         assert {fold for _, fold in folds} == {"samm"}
         assert all(row["subject"].startswith("samm/") for row in predicted)
     else:
-        assert len(dict(folds)) > 1 and (protocol == "kfold" or all(subject == fold for subject, fold in folds))
-        assert len({fold for _, fold in folds}) == (2 if protocol == "kfold" else len(folds))
+        parted = protocol in ("kfold", "official")
+        assert len(dict(folds)) > 1 and (parted or all(subject == fold for subject, fold in folds))
+        assert len({fold for _, fold in folds}) == (2 if parted else len(folds))
+        assert protocol != "official" or {fold for _, fold in folds} == {"test1", "test2"}
     with open(root / "data/folds/folds.csv") as file:
         written = {(row["clip_id"], row["fold"]) for row in csv.DictReader(file)}
     assert {(row["clip_id"], row["fold"]) for row in predicted} == written
@@ -80,6 +96,9 @@ def test_the_whole_graph_runs_on_the_release_as_it_is_distributed(base, tmp_path
     assert "Synthetic faces" not in page  # a release is not marked synthetic, whatever its pictures show
     for name in datasets:
         assert told[name]["index"]["clips"] == sum(row["subject"].startswith(f"{name}/") for row in clips)
+    if sources:
+        about = json.loads((root / "data/pretrained/summary.json").read_text())
+        assert (about["sources"], about["clips"], len(about["classes"])) == (sources, len(casme3_macro.ROWS), 4)
 
 
 def test_a_network_is_pretrained_on_aff_wild2_and_its_classifier_dropped(base, tmp_path, monkeypatch):

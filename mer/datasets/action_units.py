@@ -6,13 +6,13 @@ r"""Action units in one notation, `4+7L+(12)`, read from any release's: the colu
     ()   around one unit: weak
 
 Read are also L or R before the number (R2), `or`, AU4, commas of any width, and parentheses around what an `or` joins
-or around several weak units. Not kept, as `aus_raw` has them: the grade A to E behind a number, and before it A (both
-sides, one of them more), U (one side, which is not told), T and B (upper and lower lip). What is none of all this is
-passed over, and the clip is flagged `units_unread`.
+or around several weak units; 4DME's 12(k) is weak. Not kept, as `aus_raw` has them: the grade A to E behind a number,
+and before it A (both sides, one of them more), U (one side, which is not told), T and B (upper and lower lip). What is
+none of all this is passed over, and the clip is flagged `units_unread`.
 
 >>> from mer.datasets.action_units import parse, units, unread, written
->>> [written(parse(text)) for text in ("4+7+L10", "(R6 or R12)+R15", "R14A or 17A or 24A", "A12, (4+7)")]
-['4+7+10L', '6R/12R+15R', '14R/17/24', '12+(4)+(7)']
+>>> [written(parse(text)) for text in ("4+7+L10", "(R6 or R12)+R15", "R14A or 17A or 24A", "A12, (4+7)", "6+12(k)")]
+['4+7+10L', '6R/12R+15R', '14R/17/24', '12+(4)+(7)', '6+(12)']
 >>> written(parse("ref(5)+20C")), unread("ref(5)+20C")
 ('(5)+20', ('REF',))
 >>> sorted(units("6R/12R+15R")), sorted(units("6R/12R+15R", alternatives=True))
@@ -27,7 +27,8 @@ NOTHING = ("", "/", "-")  # cells that say that no unit was seen
 TOKEN = re.compile(r"""
     (?P<unit>(?P<before>[LRAUTB]?)\s*(?:AU\s*)?(?P<number>0?[1-9]|[1-9][0-9])(?![0-9])
              (?:[A-E]?(?P<after>[LR]?)(?![A-Z0-9]))?)
-    | (?P<either>[/|]|OR(?![A-Z])) | (?P<both>[+,;&、]|AND(?![A-Z])) | (?P<open>\() | (?P<close>\)) | (?P<blank>\s+)
+    | (?P<mark>\(K\)) | (?P<either>[/|]|OR(?![A-Z]))
+    | (?P<both>[+,;&、]|AND(?![A-Z])) | (?P<open>\() | (?P<close>\)) | (?P<blank>\s+)
     | (?P<other>[A-Z]+|[0-9]+|.)""", re.VERBOSE | re.DOTALL)
 
 
@@ -82,6 +83,9 @@ def _scan(text: str) -> tuple[Coded, tuple[str, ...]]:
             found[-1].append(unit)
             order.append((len(found) - 1, len(found[-1]) - 1))
             either, several = "", False
+        elif match["mark"] and order and not either:
+            place, which = order[-1]
+            found[place][which] = replace(found[place][which], weak=True)
         elif match["either"]:
             if either or several or not found:
                 passed.append(word)

@@ -1,6 +1,8 @@
 """Which releases there are: every module of readers/ that declares DATASETS is one, and no list names it elsewhere.
 
-    DATASETS = {"casme_sq": "micro", "casme_sq_macro": "macro"}   names it reads -> micro, or macro: for pretraining
+    DATASETS = {"casme_sq": "micro", "casme_sq_macro": "macro"}   names it reads -> micro; macro: for pretraining; or
+                                                                  long: both kinds, in whole videos
+    PEOPLE = {"casme_sq_macro": "casme_sq"}   optional: the dataset whose people each shows, under the same names
     VARIANTS = ("auto", "2019", "2014")    optional: subsets or tables, the first is the default; `index.<name>`
     SIGNS = r"casme2[-_ ]?raw.*"           optional: whole lower-case names of files and folders, its own too,
                                            three levels deep, that tell the release
@@ -34,7 +36,8 @@ READERS = Path(__file__).with_name("readers")
 class Release:
     """What a reader declares of one dataset.
 
-    `reader`: the module's name; `images`: whether it has raw and cropped ones; `signs`: of a reader's first dataset.
+    `reader`: the module's name; `images`: whether it has raw and cropped ones; `signs`: of a reader's first dataset;
+    `people`: the dataset whose people it shows, '' for its own.
     """
 
     reader: str
@@ -42,6 +45,7 @@ class Release:
     variants: tuple[str, ...] = ()
     images: bool = False
     signs: str = ""
+    people: str = ""
 
 
 def _module(name: str) -> types.ModuleType:
@@ -50,16 +54,17 @@ def _module(name: str) -> types.ModuleType:
 
 @functools.cache
 def known() -> dict[str, Release]:
-    """The releases by dataset, first those with micro-expressions. The readers' further packages are not imported."""
+    """The releases by dataset, last those for pretraining alone. The readers' further packages are not imported."""
     found = {}
     for path in sorted(READERS.glob("*.py")):
         module = _module(path.stem)
         for dataset, role in getattr(module, "DATASETS", {}).items():
             found[dataset] = Release(path.stem, role, getattr(module, "VARIANTS", ()),
                                      "images" in inspect.signature(module.read).parameters,
-                                     getattr(module, "SIGNS", "") if dataset == next(iter(module.DATASETS)) else "")
-    micro = {release.reader for release in found.values() if release.role == "micro"}
-    return dict(sorted(found.items(), key=lambda item: item[1].reader not in micro))
+                                     getattr(module, "SIGNS", "") if dataset == next(iter(module.DATASETS)) else "",
+                                     getattr(module, "PEOPLE", {}).get(dataset, ""))
+    tested = {release.reader for release in found.values() if release.role != "macro"}
+    return dict(sorted(found.items(), key=lambda item: item[1].reader not in tested))
 
 
 def of(name: str) -> Release:
@@ -175,12 +180,13 @@ def _check_text(root: Path, reading: Reading) -> None:
 
 
 def people(name: str) -> str:
-    """The dataset whose people a dataset shows, told by its name: `X_macro` holds those of X.
+    """The dataset whose people a dataset shows: as its reader declares, and of one's own `X_macro` those of X.
 
-    >>> people("casme3_macro"), people("casme3")
-    ('casme3', 'casme3')
+    >>> people("samm_long"), people("samm"), people("samm_macro"), people("mine_macro")
+    ('samm', 'samm', 'samm', 'mine')
     """
-    return name.removesuffix("_macro")
+    name = name if name in known() else name.removesuffix("_macro")
+    return of(name).people or name
 
 
 def is_synthetic(datasets) -> bool:

@@ -19,7 +19,7 @@ FLAGS = {
     "apex_outside": "the annotated apex lies outside onset..offset; it is dropped, the clip stays",
     "apex_moved": "the apex frame is not on disk; the nearest frame that is was taken",
     "offset_guessed": "the offset is missing, 0, before onset and apex, or implausibly late; see rules.settle",
-    "onset_guessed": "the onset lies after apex and offset; see rules.settle",
+    "onset_guessed": "the onset is missing, or after apex and offset; see rules.settle",
     "clamped": "frames at an end of onset..offset are not on disk; first..last are those that are",
     "gaps": "frames between first and last are not on disk",
     "renumbered": "the clip's own folder has no frame of onset..offset; the whole folder was taken, without an apex",

@@ -33,7 +33,7 @@ def units(clip: Clip) -> frozenset[int]:
 
 
 def build(dataset: str, role: str, clips: tuple[Clip, ...], excluded: tuple[Excluded, ...]) -> str:
-    """The page as text; `role` micro or macro: an expression's length is odd for the first only."""
+    """The page as text; `role` micro, macro or long: an expression's length is odd for the first only."""
     synthetic = is_synthetic([dataset])
     with tempfile.TemporaryDirectory() as folder:
         drawn = html.figures(html.figure(path) for path in _pictures(clips, role, Path(folder), synthetic))

@@ -50,8 +50,8 @@ def collect(data: Path, sets: dict[str, LabelSet]) -> tuple[tuple[Entry, ...], t
 def refuse_known_faces(data: Path, sources: tuple[str, ...], targets: tuple[str, ...]) -> None:
     """Stop when a person of the releases `sources` is one of `targets`, who would not be unknown to a tested network.
 
-    A release X_macro holds the people of X, be it known or one's own: there the same subject name is the same person.
-    Names of other releases mean different people. DFEW, FERV39k and AFEW name nobody.
+    In releases that show the same people, as their readers declare or one's own X_macro and X, the same subject name is
+    the same person. Names of other releases mean different people. DFEW, FERV39k and AFEW name nobody.
 
     Raises:
         MerError: names the people.

@@ -12,7 +12,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from raw_releases import casme, casme3_macro, dfme, fourdme, macro, micro, mmme
+from raw_releases import casme, casme3_macro, dfme, fourdme, macro, micro, mmme, samm_long
 from raw_releases.books import write_book
 from raw_releases.mutations import mutate
 from raw_releases.plain import row, write_plain, write_table
@@ -40,16 +40,12 @@ def write_casme2_with_classes(root):
         ["Subject", "Filename", "Objective Class"], *([f"{row[0]:02d}", row[1], 1] for row in micro.CASME2)]})
 
 
-def write_casme3_macro(root):
-    casme3_macro.book(root)
-    casme3_macro.clips(root)
-
-
 CASES = {  # dataset and, after a blank, its variant -> writer
+    "casme_sq_long": micro.write_casme_sq, "samm_long": samm_long.write_samm_long,
     "casme": casme.write_casme, "casme2": micro.write_casme2, "casme2 2019": write_casme2_with_classes,
     "samm": micro.write_samm, "smic": micro.write_smic, "smic hs_long": micro.write_smic_long,
     "casme_sq": micro.write_casme_sq, "casme_sq_macro": micro.write_casme_sq,
-    "casme3": micro.write_casme3, "casme3 c": micro.write_casme3_c, "casme3_macro": write_casme3_macro,
+    "casme3": micro.write_casme3, "casme3 c": micro.write_casme3_c, "casme3_macro": casme3_macro.write_casme3_macro,
     "mmew": micro.write_mmew, "mmew_macro": micro.write_mmew, "affwild2": macro.write_affwild2,
     "dfew": macro.write_dfew, "ferv39k": macro.write_ferv39k, "afew": macro.write_afew, "dfme": dfme.write_dfme,
     "fourdme": fourdme.write_fourdme, "mmme": mmme.write_mmme,

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 import yaml
-from raw_releases import casme, dfme, fourdme, macro, micro, mmme
+from raw_releases import casme, dfme, fourdme, macro, micro, mmme, samm_long
 from raw_releases.plain import row, write_plain
 
 from mer.base.errors import MerError
@@ -13,7 +13,8 @@ WRITERS = {
     "casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro.write_smic, "casme_sq": micro.write_casme_sq,
     "casme3": micro.write_casme3, "mmew": micro.write_mmew, "affwild2": macro.write_affwild2, "dfew": macro.write_dfew,
     "ferv39k": macro.write_ferv39k, "afew": macro.write_afew, "dfme": dfme.write_dfme,
-    "casme": casme.write_casme, "fourdme": fourdme.write_fourdme, "mmme": mmme.write_mmme}
+    "casme": casme.write_casme, "fourdme": fourdme.write_fourdme, "mmme": mmme.write_mmme,
+    "samm_long": samm_long.write_samm_long}
 
 
 def run(monkeypatch, capsys, *arguments):

@@ -118,6 +118,17 @@ def test_the_composite_of_megc2019():
     assert (sum(entry.total for entry in expected), sum(entry.subjects for entry in expected)) == (442, 68)
 
 
+def test_long_videos_hold_the_expressions_of_the_short_clips():
+    every = known_labels()
+    assert every["casme_sq_long"].sets["type"].expected["final"].counts == tuple(
+        every[name].sets["4"].expected["final"].total for name in ("casme_sq", "casme_sq_macro"))
+    samm, long = every["samm"].sets, every["samm_long"].sets
+    assert long["type"].expected["long"].counts[0] == samm["all"].expected["v2"].total
+    for name in ("5", "3"):
+        assert long[name].names == samm[name].names
+        assert long[name].expected["long"].counts == samm[name].expected["v2"].counts
+
+
 @pytest.mark.parametrize(("dataset", "name", "release", "total"), [
     ("casme2", "5", "2019", 249), ("casme2", "5", "2014", 246), ("casme2", "3", "2019", 156),
     ("casme2", "all", "2014", 255), ("casme2", "3", "2014", 156), ("casme2", "3-150", "2014", 147),
@@ -125,6 +136,7 @@ def test_the_composite_of_megc2019():
     ("casme2", "3-megc", "2019", 145), ("samm", "5", "v2", 136), ("samm", "3", "v2", 133), ("smic", "3", "hs", 164),
     ("casme_sq", "4", "final", 57), ("casme_sq", "3", "final", 38), ("casme3", "7", "a_v1", 921),
     ("casme3", "7", "a_v2", 860), ("casme3", "3", "a_v2", 699), ("mmew", "6", "micro", 234),
+    ("casme_sq_long", "type", "final", 357), ("samm_long", "type", "long", 502),
     ("dfme", "7", "train", 1856), ("dfme", "7", "train-a-b", 2629), ("fourdme", "all", "v1", 267),
     ("mmme", "7", "2025", 634),
     ("dfew", "7", "single-labeled", 11697), ("ferv39k", "7", "all-scenes", 38935),

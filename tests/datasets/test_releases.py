@@ -140,7 +140,19 @@ def test_every_reader_has_label_sets_for_what_it_declares_and_no_others():
     for reader in readers:
         told = yaml.safe_load((releases.READERS / f"{reader}.yaml").read_text(encoding="utf-8"))
         assert list(told) == [name for name, release in releases.known().items() if release.reader == reader]
-    assert {release.role for release in releases.known().values()} == {"micro", "macro"}
+    assert {release.role for release in releases.known().values()} == {"micro", "macro", "long"}
+
+
+def test_a_release_in_several_datasets_declares_whose_people_each_shows():
+    for name, release in releases.known().items():
+        first = next(other for other, entry in releases.known().items() if entry.reader == release.reader)
+        if release.reader != "plain":  # rendered faces: other people in each
+            assert releases.people(name) == releases.people(first), name
+            assert releases.people(name) == name or not releases.known()[releases.people(name)].people
+        if name.endswith("_macro") and release.reader != "plain":
+            assert releases.people(name) == name.removesuffix("_macro")
+    assert releases.people("samm_long") == "samm" and releases.people("synthetic_macro") == "synthetic_macro"
+    assert releases.people("lab_macro") == releases.people("lab") == "lab"
 
 
 def test_a_dataset_that_its_readers_sets_lack_is_told(tmp_path, monkeypatch):

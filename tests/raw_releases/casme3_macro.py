@@ -29,6 +29,11 @@ def clips(root, frame=image):
     write_frames(root / "Part_A_ME_clip/frame/spNo.1_a_40", [40], "{}.jpg", frame)
 
 
+def write_casme3_macro(root, frame=image):
+    book(root, rows=ROWS)
+    clips(root, frame)
+
+
 def videos(root, frame=image):
     for (subject, video, *_), length in zip(ROWS, LENGTHS, strict=True):
         for kind, suffix in (("color", "jpg"), ("depth", "png")):

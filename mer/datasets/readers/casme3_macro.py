@@ -19,6 +19,7 @@ from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import Cell, find_header, frame, read_sheets, text
 
 DATASETS = {"casme3_macro": "macro"}
+PEOPLE = {"casme3_macro": "casme3"}
 FPS = 30.0
 TABLES = r"cas\(me\)\^?3_part_a_mae_label_jpgindex.*\.(xlsx?|csv)"
 SUBJECT, CLIP = r"spno\.\d+", r"spno\.\d+_[a-z]+_\d+"

@@ -6,7 +6,8 @@
         sheet 3: video code (0101, often stored as the number 101), video (disgust1)
     rawpic/s15/15_0101disgustingteeth/img001.jpg      (images: raw; cropped: the same tree below a ..crop.. folder)
 
-Dataset casme_sq reads the micro-expressions, casme_sq_macro the macro-expressions of the same videos.
+Dataset casme_sq reads the micro-expressions, casme_sq_macro the macro-expressions of the same videos, casme_sq_long
+both, for those who look for expressions in a video: the clips of a video share its folder.
 """
 
 import re
@@ -14,21 +15,26 @@ from collections import Counter
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.datasets.clips import Clip
 from mer.datasets.places import find_places, is_cropped
-from mer.datasets.rules import LONGEST, Reading, Row, settle
+from mer.datasets.rules import LONGEST, Excluded, Reading, Row, settle
 from mer.datasets.tree import find_tables, newest_table
 from mer.datasets.workbook import Cell, frame, read_sheets, text
 
-DATASETS = {"casme_sq": "micro", "casme_sq_macro": "macro"}
+DATASETS = {"casme_sq": "micro", "casme_sq_macro": "macro", "casme_sq_long": "long"}
+PEOPLE = {"casme_sq_macro": "casme_sq", "casme_sq_long": "casme_sq"}
 SIGNS = r"cas\(me\)\^?2.*|rawpic|(casme2)?[-_ ]?code_?final.*"
 TABLES = r"(cas\(me\)\^?2|casme[-_ ]?2|cas_?me_?sq)?[-_ ]?code_?final.*\.xlsx?"
 SUBJECT = r"s\d\d"
 FPS = 30.0
-TYPES = {"casme_sq": "micro-expression", "casme_sq_macro": "macro-expression"}
+TYPES = {"casme_sq": ("micro",), "casme_sq_macro": ("macro",), "casme_sq_long": ("micro", "macro")}
 
 
 def read(root: Path, *, dataset: str, images: str) -> Reading:
-    """Read the expressions of one type. Raises MerError for missing sheets and names that the naming sheets lack."""
+    """Read the expressions of one type or of both, whose labels then begin with it, as in 'micro negative'.
+
+    Raises MerError for missing sheets and names that the naming sheets lack.
+    """
     notes: list[str] = []
     table = newest_table(find_tables(root, TABLES), root, "CAS(ME)^2code_final.xlsx", notes)
     sheets = list(read_sheets(table).values())
@@ -41,9 +47,10 @@ def read(root: Path, *, dataset: str, images: str) -> Reading:
         accept=lambda folder: is_cropped(root, folder, SUBJECT) == (images == "cropped"))
     videos = {(subject, match[1]): path for (subject, name), path in frames.folders.items()
               if (match := re.match(r"\d+_(\d{4})", name))}  # 15_0101disgustingteeth
-    wanted = [cells for cells in _rows(sheets[0], 8) if text(cells[7]).lower() == TYPES[dataset]]
+    types = {f"{kind}-expression": kind for kind in TYPES[dataset]}
+    wanted = [cells for cells in _rows(sheets[0], 8) if text(cells[7]).lower() in types]
     repeated = Counter((cells[0], text(cells[1])) for cells in wanted)
-    rows = []
+    rows: dict[str, list[Row]] = {kind: [] for kind in types.values()}
     for cells in wanted:
         name = text(cells[1])
         video = name.rsplit("_", 1)[0].lower()
@@ -52,11 +59,17 @@ def read(root: Path, *, dataset: str, images: str) -> Reading:
                            f"the subject in the third column of sheet 2, video '{video}' in the second of sheet 3")
         subject, code = folder_of[cells[0]], code_of[video]
         clip_id = f"{subject}_{name}" + (f"_{cells[2]}" if repeated[cells[0], name] > 1 else "")
-        rows.append(Row(clip_id, subject, videos.get((subject, code)), frame(cells[2]), frame(cells[3]),
-                        frame(cells[4]), text(cells[6]), text(cells[5]),
-                        looked_for=frames.looked_for(subject, f"..._{code}...")))
-    clips, excluded = settle(rows, root=root, dataset=dataset, release="final", fps=FPS,
-                             longest=LONGEST if dataset == "casme_sq" else None)
+        kind = types[text(cells[7]).lower()]
+        label = text(cells[6]) if len(types) == 1 else f"{kind} {text(cells[6])}"
+        rows[kind].append(Row(clip_id, subject, videos.get((subject, code)), frame(cells[2]), frame(cells[3]),
+                              frame(cells[4]), label, text(cells[5]),
+                              looked_for=frames.looked_for(subject, f"..._{code}...")))
+    clips: list[Clip] = []
+    excluded: list[Excluded] = []
+    for kind, of_kind in rows.items():
+        kept, left = settle(of_kind, root=root, dataset=dataset, release="final", fps=FPS,
+                            longest=LONGEST if kind == "micro" else None)
+        clips, excluded = clips + kept, excluded + left
     return Reading("final", tuple(clips), tuple(excluded), (table.relative_to(root).as_posix(),), tuple(notes))
 
 

@@ -22,6 +22,7 @@ from mer.datasets.tree import find_tables, holders, inside, newest_table, subfol
 from mer.datasets.workbook import by_header, frame, read_sheets, text
 
 DATASETS = {"mmew": "micro", "mmew_macro": "macro"}
+PEOPLE = {"mmew_macro": "mmew"}
 SIGNS = r"mmew.*|(micro|macro)_expression"
 FPS = 90.0
 COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")

@@ -37,6 +37,28 @@ def test_macro_expressions_are_another_dataset(root):
     assert [(clip.clip_id, clip.dataset, clip.offset) for clip in clips] == [("s15_happy1_3", "casme_sq_macro", 60)]
 
 
+def test_both_types_together(root):
+    clips = {clip.clip_id: clip for clip in read("casme_sq_long", root).clips}
+    parts = [clip for name in ("casme_sq", "casme_sq_macro") for clip in read(name, root).clips]
+    assert [(clip.clip_id, clip.first, clip.last, clip.flags) for clip in clips.values()] == [
+        (clip.clip_id, clip.first, clip.last, clip.flags) for clip in parts]
+    assert {clips[name].label_raw for name in ("s15_happy1_12", "s15_happy1_3")} == {"micro positive", "macro positive"}
+    assert clips["s15_happy1_12"].frames_dir == clips["s15_happy1_3"].frames_dir
+    _, summary = build_index("casme_sq_long", root, accept_counts=True)
+    assert summary["sets"]["type"]["counts"] == {"micro": 5, "macro": 1}
+    assert summary["sets"]["4"]["counts"] == {"negative": 2, "positive": 2, "surprise": 1, "others": 1}
+
+
+def test_only_a_macro_expression_may_last_long(root):
+    for number in range(70, 700, 30):
+        micro.write_frames(root / "rawpic/s15/15_0502 kid(laughs)", [number], "img{:03d}.jpg")
+    rows = [(1, f"happy1_{i}", 30, 34, 690, 12, "positive", f"{kind}-expression", "x")
+            for i, kind in enumerate(("micro", "macro"))]
+    micro.write_book(root / "CAS(ME)^2code_final(Updated).xlsx", {
+        "a": [list(row) for row in rows], "b": [[15, "s15", 1]], "c": [[101, "disgust1"], [502, "happy1"]]})
+    assert [clip.offset for clip in read("casme_sq_long", root).clips] == [38, 690]
+
+
 def test_expressions_of_one_name_are_told_apart_by_onset(root):
     book = root / "CAS(ME)^2code_final(Updated).xlsx"
     again = (*micro.CASME_SQ[0][:2], 1000, 1002, 1005, 4, "others", "micro-expression")

@@ -3,16 +3,18 @@
 import shutil
 
 import pytest
-from raw_releases import macro, micro
+from raw_releases import macro, micro, samm_long
 from raw_releases.plain import write_frames
 
+from mer.base.errors import MerError
 from mer.datasets import __main__ as command
 from mer.datasets.releases import read
 
 WRITERS = {
     "casme2": micro.write_casme2, "samm": micro.write_samm, "smic": micro.write_smic, "casme_sq": micro.write_casme_sq,
     "casme3": micro.write_casme3, "mmew": micro.write_mmew, "affwild2": macro.write_affwild2, "dfew": macro.write_dfew,
-    "ferv39k": macro.write_ferv39k, "afew": macro.write_afew}
+    "ferv39k": macro.write_ferv39k, "afew": macro.write_afew,
+    "samm_long": samm_long.write_samm_long}
 TABLE = "CASME2-coding-20190701.xlsx"
 RAW, CROPPED = "CASME2-RAW/CASME2-RAW", "Cropped"
 LIXIAOBAI = "CASME2_preprocessed_Li Xiaobai"
@@ -44,6 +46,11 @@ LAYOUTS = {  # dataset -> [(moves from -> to, what is deleted first, options)]
         ({f"SMIC_all_raw/HS/{name}/micro": f"SMIC_all_raw/HS/{name}/Micro" for name in ("s1", "s3", "s20")}, [], {}),
         ({"SMIC_all_raw/HS": "HS"}, ["SMIC_all_cropped"], {}),
         ({}, [], {"variant": "vis"}),
+    ],
+    "samm_long": [
+        ({"SAMM_longvideos": "SAMM_longvideos/SAMM_longvideos"}, [], {}),
+        ({samm_long.TABLE: f"SAMM_longvideos/{samm_long.TABLE}"}, [], {}),
+        ({samm_long.TABLE: "SAMM_LongVideos_V1_Release.xlsx", "SAMM_longvideos": "SAMMLV"}, [], {}),
     ],
     "casme_sq": [
         ({SQ: "CAS(ME)^2code_final.xlsx"}, [], {}),
@@ -186,6 +193,16 @@ def test_clips_of_casme3_without_the_level_frame_beside_their_depth(tmp_path):
     reading = read("casme3", tmp_path)
     assert without_places(reading) == expected and (tmp_path / CLIPS3 / "depth/spNo.1_a_355").is_dir()
     assert not any("depth" in clip.frames_dir for clip in reading.clips)
+
+
+def test_long_videos_beside_samm(tmp_path):
+    micro.write_samm(tmp_path)
+    expected = read("samm", tmp_path)
+    samm_long.write_samm_long(tmp_path)
+    assert read("samm", tmp_path) == expected
+    assert len(read("samm_long", tmp_path).clips) == len(samm_long.ROWS)
+    with pytest.raises(MerError, match="looks like samm and samm_long at once"):
+        command.guess(tmp_path)
 
 
 def test_the_codes_of_casme_sq_as_text_below_a_header(tmp_path):
