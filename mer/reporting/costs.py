@@ -23,8 +23,8 @@ def section(reports: Path) -> str:
     largest = max((size for record in records.values() if (size := cost.peak_mb(record))), default=None)
     told = f"Together {total / 60:.1f} minutes" + (f"; no process needed more than {largest} MB." if largest else ".")
     if any(record.get("continued") for record in records.values()):
-        told += (" Continued: what an interrupted run, or one of other seeds, had finished was re-used, which this time "
-                 "does not hold.")
+        told += (" Continued: what an interrupted run, or one of other seeds, had finished was re-used; its time does "
+                 "not count.")
     return html.section("cost", "What it cost", html.grid(
         "Each stage, when its products were first made", ("stage", *(words for _, words in shown), "machine"), rows),
         html.paragraph(f"{told} Seconds are those of the stage's process, memory the most that it, and the largest of "
