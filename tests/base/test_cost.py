@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -122,6 +123,16 @@ def test_the_memory_of_the_largest_worker_counts(project, monkeypatch):
     record = stage("train")
     assert record["worker_memory_mb"] > 400 and cost.peak_mb(record) >= record["worker_memory_mb"]
     assert cost.peak_mb({"seconds": 1}) is None
+
+
+def test_a_gpu_in_use_is_told_of(project, monkeypatch):
+    cuda = SimpleNamespace(is_initialized=lambda: True, max_memory_reserved=lambda: 3 * memory.MB,
+                           get_device_name=lambda: "A card")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    record = stage("train")
+    assert record["gpu_mb"] == 3 and record["machine"].endswith(", A card")
+    cuda.is_initialized = lambda: False
+    assert "gpu_mb" not in stage("train") and "card" not in cost.machine()
 
 
 def test_the_memory_is_the_process_own_and_not_its_parents():
