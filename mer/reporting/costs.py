@@ -33,4 +33,4 @@ def section(reports: Path) -> str:
 
 
 def _cell(value: float | None) -> str:
-    return "" if value is None else str(value) if isinstance(value, int) else f"{value:.{1 if value >= 10 else 2}f}"
+    return "" if value is None else str(value)  # rounded when it was measured
