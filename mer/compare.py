@@ -72,7 +72,8 @@ def told(c: Comparison) -> str:
              _columns(["parameters that differ", *letters], comparison.parameter_rows(c)) or
              "All parameters are the same.",
              _columns(["percent [95 % interval]", *letters], comparison.score_rows(c)),
-             _columns(["beside it", *letters], comparison.beside_rows(c))]
+             _columns(["beside it", *letters], comparison.beside_rows(c)),
+             _columns(["cost, when it was made", *letters], comparison.cost_rows(c))]
     for one in c.against:
         title = f"{one.experiment.label} minus {c.experiments[0].label}"
         parts.append(_columns([title, "points", "95 % interval"], comparison.difference_rows(one)))

@@ -23,7 +23,7 @@ def run(dataset, p, clips, before) -> None:
     settings = asdict(p.align)
     fn = functools.partial(align.align_clip, raw_root=str(root), **settings)
     items = [(clip.clip_id, (clip, marks[clip.clip_id])) for clip in clips if clip.clip_id in marks]
-    made = label("align", dataset, fn, items, p, raw_state(root, clips))
+    made = label("align", dataset, fn, items, p, state=raw_state(root, clips))
     kept = [record for record in made.values() if "excluded" not in record]
     scale = [float(np.sqrt(np.linalg.det(m[:, :2]))) for r in kept for m in np.reshape(r["matrix"], (-1, 2, 3))]
     summary = records.write(

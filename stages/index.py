@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mer.base import environment, graph, knobs
+from mer.base import cost, environment, graph, knobs
 from mer.base.errors import main
 from mer.base.store import write_json
 from mer.datasets import releases
@@ -34,6 +34,8 @@ def run() -> None:
     out = Path("data/index") / dataset
     write_clips(out / "clips.csv", clips)
     write_json(out / "summary.json", summary)
+    cost.begin(f"index@{dataset}", index, graph.digest(out))  # the frames' hash is in it: what it reads is hashed once
+    cost.end(f"index@{dataset}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def run(dataset, p, clips, before) -> None:
     settings = {"upsample_retry": p.landmarks.upsample_retry}
     fn = functools.partial(faces.landmark_clip, raw_root=str(root), model_path=str(path), **settings)
     found = label("landmarks", dataset, fn, [(clip.clip_id, clip) for clip in clips], p,
-                  path.name, path.stat().st_size, raw_state(root, clips))
+                  path.name, path.stat().st_size, state=raw_state(root, clips))
     summary = records.write(
         f"data/landmarks/{dataset}", "landmarks", clips, found,
         before={"excluded": [], "index": before, "made_with": before.get("made_with", {})},

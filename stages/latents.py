@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from mer import params
-from mer.base import environment, graph, parallel, store
+from mer.base import cost, environment, graph, parallel, store
 from mer.base.errors import main
 from mer.models.ma2mi.config import needs_latents
 
@@ -23,6 +23,7 @@ def run() -> None:
     if not needs_latents(p):
         print("latents: these settings use none, an empty store is written")
         store.write_json(OUT / "summary.json", {"autoencoder": None, "clips": 0})
+        cost.nothing("latents")
         return
     from mer.models.ma2mi import autoencoder_training  # slow to import: after the check
     from mer.models.ma2mi import pairs as latents
@@ -35,7 +36,9 @@ def run() -> None:
     encoded = [*sources, *(p.datasets if cfg.keep_reconstruction else ())]
     before = environment.read(*(DATA / "aligned" / name for name in encoded))
     environment.tell("latents", before)
-    scratch = parallel.scratch_dir("latents", graph.inputs("latents", p, of=tuple(encoded)), device)
+    decides = graph.inputs("latents", p, of=tuple(encoded)), device
+    scratch = parallel.scratch_dir("latents", *decides)
+    cost.begin("latents", *decides, scratch=scratch)
     summary = {"clips": 0, "frames": 0}
     if cfg.autoencoder == "conv_ae":
         summary |= autoencoder_training.run(p, [DATA / "aligned" / name for name in sources], scratch, OUT, device)
@@ -48,6 +51,7 @@ def run() -> None:
                                                                          processor=engine.processor(device))})
     print(f"latents: {summary['frames']} frames of {summary['clips']} clips of {', '.join(encoded)}, upright and "
           f"mirrored, by {named['kind']} (SHA-256 {named['sha256'][:12]})")
+    cost.end("latents")
     parallel.clear_scratch("latents")
 
 

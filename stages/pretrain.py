@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from mer import params
-from mer.base import environment, graph, parallel, store
+from mer.base import cost, environment, graph, parallel, store
 from mer.base.errors import main
 from mer.datasets.class_sets import label_set
 from mer.datasets.releases import is_synthetic
@@ -28,6 +28,7 @@ def run() -> None:
     if tasks.pretraining(p) is None:
         print("pretrain: these settings leave it out; every fold starts from random weights")
         store.write_json(OUT / "summary.json", {**summary, "classes": [], "clips": 0, "numbers": {"steps": 0}})
+        cost.nothing("pretrain")
         store.write_csv(PLOTS / "losses.csv", ["step", "total"], [])  # `dvc plots show` looks for it
         return
     device = engine.pick_device(p.train.device)
@@ -37,6 +38,7 @@ def run() -> None:
     before = environment.reused("pretrain", p.pretrain.sources, DATA / "latents")
     decides = graph.inputs("pretrain", p, of=p.pretrain.sources, besides=("datasets", "seeds"))
     scratch = parallel.scratch_dir("pretrain", decides, device, model=p.model)
+    cost.begin("pretrain", decides, device, p.seeds, scratch=scratch, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, None, scratch, device)
     print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {p.pretrain.steps} steps on {device}")
     made = {seed: scratch / str(seed) for seed in p.seeds}
@@ -44,13 +46,12 @@ def run() -> None:
         pretrain.run(plan, seed, scratch)
         # without the examples, which show faces: they are drawn, below, and no checkpoint needs them
         shutil.copytree(folder, OUT / str(seed), dirs_exist_ok=True, ignore=shutil.ignore_patterns("examples.h5"))
-    numbers = {"steps": p.pretrain.steps, **pretrain.summarise(made)}
-    told = environment.made_with("pretrain", "", *before, processor=engine.processor(device))
-    store.write_json(OUT / "summary.json", {**summary, "classes": list(classes), "clips": len(clips),
-                                            "numbers": numbers, "made_with": told})
+    told = {"numbers": {"steps": p.pretrain.steps, **pretrain.summarise(made)},
+            "made_with": environment.made_with("pretrain", "", *before, processor=engine.processor(device))}
+    store.write_json(OUT / "summary.json", {**summary, "classes": list(classes), "clips": len(clips), **told})
     pretraining_plots.draw(list(made.values()), PLOTS, is_synthetic(p.pretrain.sources), p.model)
-    # kept: `data/aligned` and its like are shared by all datasets, so DVC runs this stage again when only the
-    # micro-expression release changes, and then nothing has to be trained
+    cost.end("pretrain", (folder / "log.csv" for folder in made.values()))
+    # kept: `data/aligned` holds all datasets, so DVC runs this again when only the micro-expression release changes
     parallel.clear_scratch("pretrain", keep=scratch)
 
 

@@ -1,11 +1,11 @@
-"""report: the run's numbers -> reports/tables/*.md, the paper's tables filled, and reports/index.html."""
+"""report: the run's numbers -> reports/tables/*.md, the paper's tables filled, reports/index.html and costs.json."""
 
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 from mer import params
-from mer.base import store
+from mer.base import cost, store
 from mer.base.errors import main
 from mer.reporting import page
 from mer.runs import collect
@@ -23,6 +23,7 @@ def run() -> None:
     shutil.rmtree(REPORTS / "tables", ignore_errors=True)
     for table in filled:
         store.write_text(REPORTS / "tables" / f"{table.name}.md", formats.markdown(table))
+    store.write_json(REPORTS / cost.RECORDS.name, cost.collect([*p.datasets, *p.pretrain.sources], DATA))
     text = page.build(asdict(p), DATA, REPORTS, fill.main_tables(filled))
     store.write_text(REPORTS / "index.html", text)
     told = {words: [t.name for t in filled if count(t)] for words, count in (

@@ -6,7 +6,7 @@ Their contact sheets go to reports/plots/synthetic.
 import argparse
 from pathlib import Path
 
-from mer.base import environment, knobs
+from mer.base import cost, environment, knobs
 from mer.base.errors import main
 from mer.datasets.clips import raw_root
 from mer.datasets.sections import Synthetic
@@ -22,6 +22,7 @@ def run() -> None:
     roots = {"micro": raw_root("synthetic"), "macro": raw_root("synthetic_macro")}
     release.make(p.synthetic, (roots["micro"], roots["macro"]), workers=p.parallel.workers, backend=p.parallel.backend)
     contact_sheet.write(roots, Path("reports/plots/synthetic"))
+    cost.end("synthesize")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from mer import params
-from mer.base import environment, graph, parallel, store
+from mer.base import cost, environment, graph, parallel, store
 from mer.base.errors import main
 from mer.datasets import lists
 from mer.datasets.class_sets import label_set
@@ -24,10 +24,10 @@ def run() -> None:
     clips, classes = entries.collect(DATA, sets)
     before = tasks.pretraining(p)
     earlier = environment.reused("train", p.datasets, DATA / "latents", DATA / "pretrained")
-    pretrained = DATA / "pretrained" if before else None
     decides = graph.inputs("train", p, of=p.datasets, besides=("seeds",))
     scratch = parallel.scratch_dir("train", decides, device, model=p.model)
-    plan = folds.Plan(p, DATA, clips, classes, pretrained, scratch, device)
+    cost.begin("train", decides, device, p.seeds, scratch=scratch, model=p.model)
+    plan = folds.Plan(p, DATA, clips, classes, DATA / "pretrained" if before else None, scratch, device)
     jobs = [(seed, fold) for seed in p.seeds for fold in folds.split(plan)]
     todo = [(fold.name, (plan, seed, fold)) for seed, fold in jobs if not folds.is_done(plan, seed, fold)]
     workers = p.train.workers or max(1, parallel.cores() // p.train.threads if device == "cpu" else 1)
@@ -40,18 +40,18 @@ def run() -> None:
         predictions.write(OUT / "zero_shot.csv", predictions.concat(tables))
     store.write_csv(OUT / "folds.csv", ["fold", "clip_id", "subject"], [
         [fold.name, clips[i].clip.clip_id, clips[i].subject] for fold in folds.split(plan) for i in fold.test])
-    for seed, fold in jobs:
-        done_folder = folds.folder(plan, seed, fold)
-        shutil.copytree(done_folder, OUT / str(seed) / done_folder.name, dirs_exist_ok=True)
+    made = [folds.folder(plan, seed, fold) for seed, fold in jobs]
+    for done in made:
+        shutil.copytree(done, OUT / done.relative_to(scratch), dirs_exist_ok=True)
     store.write_json(OUT / "summary.json", {
         "model": p.model, "datasets": list(p.datasets), "classes": p.classes, "class_names": list(classes),
         "protocol": p.protocol, "profile": p.profile, "seeds": list(p.seeds), "selection": list(p.selection),
         "list": lists.digest(lists.of_clip(entry.clip, classes[entry.label]) for entry in clips),
         "clips": len(clips), "subjects": sorted({entry.subject for entry in clips}),
-        "pretrained_on": list(p.pretrain.sources) if before else [],
-        "crop": p.train.crop, "shuffle_labels": p.shuffle_labels, **folds.parts(plan),
-        "without_apex": sum(e.clip.apex is None for e in clips),
+        "pretrained_on": list(p.pretrain.sources) if before else [], "crop": p.train.crop, **folds.parts(plan),
+        "shuffle_labels": p.shuffle_labels, "without_apex": sum(e.clip.apex is None for e in clips),
         "made_with": environment.made_with("train", "", *earlier, processor=engine.processor(device))})
+    cost.end("train", (done / "log.csv" for done in made), networks=1 + ("inner" in p.selection))
     parallel.clear_scratch("train")
 
 

@@ -205,6 +205,23 @@ def test_the_headline_is_each_runs_first_rule_and_other_rules_are_remarked(tmp_p
         opened(tmp_path, "a", "b")
 
 
+def test_costs_stand_side_by_side_where_all_are_known(tmp_path):
+    record = {"key": "k", "machine": "Processor", "seconds": 10.4, "memory_mb": 300}
+    folders(tmp_path, table(1, 0), table(1, 1))
+    both = [str(tmp_path / name) for name in ("run0", "run1")]
+    store.write_json(tmp_path / "run0/reports/costs.json", {"align@synthetic": record, "train": record})
+    c = opened(tmp_path, *both)
+    assert comparison.cost_rows(c) == [] and "memory of" not in compare.told(c)
+    other = {"align@synthetic": record, "train": {**record, "seconds": 99.6, "worker_memory_mb": 512}}
+    store.write_json(tmp_path / "run1/reports/costs.json", other)
+    c = opened(tmp_path, *both)
+    assert comparison.cost_rows(c) == [["seconds, all stages", "21", "110"], ["seconds, train", "10", "100"],
+                                       ["memory of the largest process, MB", "300", "512"]]
+    assert "memory of the largest process, MB" in compare.told(c) and ">110</td>" in comparison_page.build(c)
+    (tmp_path / "run1/reports/costs.json").write_text("[3]")
+    assert comparison.cost_rows(opened(tmp_path, *both)) == []
+
+
 def test_one_subject_has_no_interval_and_no_small_p(tmp_path):
     c = folders(tmp_path, table(0, 0, subjects=1), table(3, 1, subjects=1))
     one = c.against[0]

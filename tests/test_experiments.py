@@ -49,10 +49,15 @@ def test_a_second_repro_runs_nothing(project):
 
 def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
     before = json.loads((project / "reports/metrics.json").read_text())
+    costs = json.loads((project / "reports/costs.json").read_text())
     off = variant(project, "lambda_f=0")
     assert off.code == 0 and off.ran == ["check", *TRAINING], off.tail()
     diff = changed_metrics(project)
     assert diff["epe"]["old"] == before["epe"] != diff["epe"]["new"]
+    others = json.loads((project / "reports/costs.json").read_text())
+    assert {name for name, record in others.items() if record != costs[name]} == {"pretrain", "train"}
+    experiment = run(project, "git", "for-each-ref", "--format=%(objectname)", "refs/exps/??/*/*").out.split()
+    assert [json.loads(run(project, "git", "show", f"{ref}:reports/costs.json").out) for ref in experiment] == [others]
     back = variant(project, "lambda_f=null")
     assert back.code == 0, back.tail()
     assert not {"pretrain", "train"} & set(back.ran), back.tail()
@@ -60,6 +65,25 @@ def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
         assert f"Stage '{name}' is cached - skipping run, checking out outputs" in back.out, back.out
     assert json.loads((project / "reports/metrics.json").read_text()) == before
     assert changed_metrics(project) == {}
+    # the costs came back with their products; DVC has written its `null` into params.yaml another way
+    assert run(project, "git", "diff", "--name-only").out.split() == ["params.yaml"]
+    assert json.loads((project / "reports/costs.json").read_text()) == costs
+
+
+def test_a_clone_with_the_committed_costs_gives_the_committed_files(project, tmp_path):
+    """Nothing of the cache is there, every stage runs, and takes other times."""
+    clone = tmp_path / "clone"
+    assert run(tmp_path, "git", "clone", "--quiet", str(project), str(clone)).code == 0
+    first = dvc(clone, "repro")
+    assert first.code == 0 and {"synthesize", "flow@synthetic", *TRAINING} <= set(first.ran), first.tail()
+    assert run(clone, "git", "status", "--porcelain").out == "", run(clone, "git", "diff").out[:3000]
+    costs = json.loads((clone / "reports/costs.json").read_text())
+    assert {"synthesize", "index@synthetic", "align@synthetic_macro", "pretrain", "train"} <= costs.keys()
+    assert costs["train"]["steps"] == 18 and costs["train"]["steps_per_second"] > 0
+    assert costs["landmarks@synthetic"]["worker_memory_mb"] > 0 and "dynamic@synthetic" not in costs
+    assert dvc(clone, "repro").ran == []
+    assert run(clone, "git", "status", "--porcelain").out == ""
+    assert dvc(clone, "status").out.strip() == "Data and pipelines are up to date."
 
 
 def test_another_model_runs_on_the_same_faces_and_its_knobs_run_again_only_what_they_change(project):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -49,8 +50,11 @@ def repro_killed_at(root, name, pattern) -> str:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
-    """A miniature whose `dvc repro` was killed at each of KILLS: the folder, and what each next run wrote."""
+    """A miniature whose `dvc repro` was killed at each of KILLS: the folder, and what each next run wrote. As a clone
+    of a finished run it holds what its products cost when they were first made, which stays."""
     root = miniature(tmp_path_factory.mktemp("killed") / "project")
+    (root / "reports").mkdir()
+    shutil.copy(finished(tmp_path_factory.getbasetemp()) / "reports/costs.json", root / "reports")
     wrote = [repro_killed_at(root, name.split(",")[0], pattern) for name, (pattern, _) in KILLS.items()]
     last = dvc(root, "repro")
     assert last.code == 0, last.tail()

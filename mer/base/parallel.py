@@ -17,7 +17,7 @@ import joblib
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from mer.base import environment, graph, store
+from mer.base import environment, graph, memory, store
 
 _locks: dict[Path, FileLock] = {}  # folders that this process works in
 
@@ -138,10 +138,11 @@ def run_items(fn: Callable, items: Sequence[tuple[str, object]], *, desc: str, u
         done = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")(
             joblib.delayed(_indexed)(fn, index, item) for index, (_, item) in enumerate(items))
         with progress(done, total=len(items) + initial, desc=desc, unit=unit, initial=initial) as bar:
-            for index, result in bar:
+            for index, result, peak in bar:
                 results[index] = result
+                memory.tell(peak)
     return results
 
 
-def _indexed(fn: Callable, index: int, item: object) -> tuple[int, object]:
-    return index, fn(item)
+def _indexed(fn: Callable, index: int, item: object) -> tuple[int, object, dict[str, int]]:
+    return index, fn(item), memory.peak()

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mer.base import environment, graph, knobs, parallel, store
+from mer.base import cost, environment, graph, knobs, parallel, store
 from mer.base.errors import main
 from mer.datasets import clips as clip_table
 from mer.datasets.clips import Clip
@@ -26,30 +26,34 @@ def command(stage: str, source: str, about: str, run: Callable[[str, object, lis
         folder = Path("data") / source / dataset
         clips, before = clip_table.read_clips(folder / "clips.csv"), store.read_json(folder / "summary.json")
         environment.tell(stage, [before])
+        cost.nothing(f"{stage}@{dataset}")  # until it is `done`, and where these settings make an empty store
         run(dataset, p, clips, {**before, "made_with": environment.made_with(stage, dataset, before)})
 
     main(body)
 
 
 def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[tuple[str, object]],
-          p, *inputs: object) -> dict[str, Record]:
+          p, *inputs: object, state: object = None) -> dict[str, Record]:
     """Map `fn` over (clip id, item) on all cores: {clip id: record}; finished clips survive an interrupted run.
 
     Args:
         p: the parameters, with the stage's sections and `parallel`.
-        inputs: plain values that decide the records beside what dvc.yaml declares of the stage, for a restart.
+        inputs: plain values that decide the records beside what dvc.yaml declares of the stage.
+        state: of this machine's files, for a restart alone.
     """
     items = list(items)
-    scratch = parallel.scratch_dir(f"{stage}@{dataset}", graph.inputs(stage, p, item=dataset), *inputs)
-    parallel.clear_scratch(f"{stage}@{dataset}", keep=scratch)
+    name, decides = f"{stage}@{dataset}", [graph.inputs(stage, p, item=dataset), *inputs]
+    scratch = parallel.scratch_dir(name, *decides, state)
+    parallel.clear_scratch(name, keep=scratch)
+    cost.begin(name, *decides, scratch=scratch)
     records = parallel.work(fn, items, desc=f"{stage} {dataset}", workers=p.parallel.workers,
-                            backend=p.parallel.backend,
-                            scratch=scratch)
+                            backend=p.parallel.backend, scratch=scratch)
     return dict(zip((name for name, _ in items), records, strict=True))
 
 
 def done(stage: str, dataset: str) -> None:
-    """Drop the finished clips kept for a restart: the stage's store is complete."""
+    """The stage's store is complete: write what it cost, drop the finished clips kept for a restart."""
+    cost.end(f"{stage}@{dataset}")
     parallel.clear_scratch(f"{stage}@{dataset}")
 
 

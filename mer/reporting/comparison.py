@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mer import params
+from mer.base import cost
 from mer.base.errors import MerError
 from mer.datasets.releases import is_synthetic
 from mer.evaluation import measures, significance
@@ -193,6 +194,18 @@ def beside_rows(c: Comparison) -> list[list[str]]:
     return [[f"- {measure.words}" if measure.key in rivals else measure.title,
              *(measure.shown(e.metrics[measure.key]) if measure.key in e.metrics else "" for e in c.experiments)]
             for measure in others if sum(measure.key in e.metrics for e in c.experiments) > 1]
+
+
+def cost_rows(c: Comparison) -> list[list[str]]:
+    """Seconds and peak memory of each experiment; none where one of them does not tell."""
+    known = [e.run.costs.values() for e in c.experiments]
+    if not all(known):
+        return []
+    train = [e.run.costs.get("train", {}).get("seconds") for e in c.experiments]
+    peaks = [max((size for record in records if (size := cost.peak_mb(record))), default=None) for records in known]
+    return [[words, *(f"{value:.0f}" for value in values)] for words, values in (
+        ("seconds, all stages", [sum(record["seconds"] for record in records) for records in known]),
+        ("seconds, train", train), ("memory of the largest process, MB", peaks)) if None not in values]
 
 
 def difference_rows(one: Against) -> list[list[str]]:

@@ -65,6 +65,7 @@ def _scores(c: Comparison) -> str:
         "scores", "Scores", html.grid("Headline scores, percent, with 95 % intervals",
                                       ("score", *header), comparison.score_rows(c)),
         html.grid("Beside it", ("measure", *header), comparison.beside_rows(c)),
+        html.grid("Cost, when it was made", ("cost", *header), comparison.cost_rows(c)),
         html.paragraph("TP, FP and FN are summed over all folds before a score is computed; "
                        "intervals: subjects resampled, each experiment by itself. Whether two experiments differ is "
                        "told by the differences below, not by whether these intervals overlap.", "quiet"))

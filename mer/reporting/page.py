@@ -13,7 +13,7 @@ from mer.datasets import lists
 from mer.datasets.releases import is_synthetic
 from mer.evaluation.protocols import protocol
 from mer.evaluation.results import RULES
-from mer.reporting import html, sections
+from mer.reporting import costs, html, sections
 from mer.tables.formats import Table
 
 FOOTER = (f"Made by the mer pipeline {mer.__version__} (dvc repro). Probabilities of these networks are not "
@@ -26,7 +26,7 @@ def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> s
     Args:
         parameters: nested, as dataclasses.asdict(Params) gives them.
         data, reports: the project's folders; reports holds metrics.json, pretraining.json and predictions.csv, and
-            whatever there is of quality.json and plots/.
+            whatever there is of quality.json, costs.json and plots/.
         tables: filled tables of the paper, the most important one first.
 
     Raises:
@@ -39,7 +39,7 @@ def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> s
     parts = [sections.headline(m), sections.beside(m, run), sections.papers(tables), sections.classes(m, run, reports),
              sections.learning(reports), sections.auxiliary(m, reports), sections.pretraining(reports, run["model"]),
              sections.releases(reports, parameters), sections.labels(reports), sections.settings(parameters, reports),
-             sections.made_with(reports)]
+             sections.made_with(reports), costs.section(reports)]
     links = re.findall(r'<h2 id="([^"]+)-h">(.*?)</h2>', "".join(parts))
     nav = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in links)
     return html.document(

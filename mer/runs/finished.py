@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mer import params
-from mer.base import knobs, store
+from mer.base import cost, knobs, store
 from mer.base.errors import MerError
 from mer.datasets.lists import SHORT
 from mer.evaluation import predictions
@@ -82,6 +82,14 @@ class Run:
         if not isinstance(found, dict):
             raise MerError(f"{METRICS}: expected numbers by name, found {type(found).__name__}")
         return found
+
+    @functools.cached_property
+    def costs(self) -> dict[str, cost.Record]:
+        """What each stage cost; {} where it is not known."""
+        try:
+            return cost.parse(self.source.plain(cost.RECORDS.as_posix()) or "{}")
+        except ValueError:
+            return {}
 
     @functools.cached_property
     def predictions(self) -> predictions.Predictions:

@@ -165,6 +165,28 @@ def test_page_says_which_versions_made_it_and_that_they_differ(finished, tmp_pat
     assert f"opencv-contrib-python {older} and {version}" in text and f"{older}: align@synthetic" in text
 
 
+def test_page_tells_what_the_run_cost(finished, tmp_path):
+    assert "What it cost" not in (finished / "reports/index.html").read_text(encoding="utf-8")
+    root = shutil.copytree(finished, tmp_path / "run")
+    one = {"key": "a", "seconds": 31.4, "memory_mb": 300, "machine": "Processor <X>, 2 cores"}
+    store.write_json(root / "data/costs/align/synthetic.json", {**one, "worker_memory_mb": 450})
+    store.write_json(root / "data/costs/align/of_another_run.json", one)
+    store.write_json(root / "data/costs/latents.json", {})
+    store.write_json(root / "data/costs/train.json", {
+        **one, "seconds": 148.6, "steps": 720, "steps_per_second": 5.21, "continued": True})
+    done = stage("report", root)
+    assert done.returncode == 0 and done.stderr == ""
+    assert list(fabricate.load(root / "reports/costs.json")) == ["align@synthetic", "train"]
+    page = (root / "reports/index.html").read_text(encoding="utf-8")
+    shown = [[unescape(cell) for cell in re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row)]
+             for row in re.search(r'<section id="cost".*?</section>', page, re.DOTALL)[0].split("<tr>")[1:]]
+    machine = "Processor <X>, 2 cores"
+    assert shown == [["stage", "seconds", "memory, MB", "largest worker, MB", "steps", "steps per second", "machine"],
+                     ["align@synthetic", "31.4", "300", "450", "", "", machine],
+                     ["train", "148.6", "300", "", "720", "5.21", f"{machine}; continued"]]
+    assert "Together 3.0 minutes; no process needed more than 450 MB. Continued: " in page
+
+
 def test_page_names_what_must_be_named(text, finished):
     m = fabricate.load(finished / "reports/metrics.json")
     for words in (f"{100 * m['accuracy']:.1f} %", f"p = {m['p_value']:.2g}", "Synthetic faces", "before any fold",

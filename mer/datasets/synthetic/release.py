@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mer.base import environment, parallel, store
+from mer.base import cost, environment, parallel, store
 from mer.datasets.synthetic.plan import Release, Settings, releases
 from mer.datasets.synthetic.render import MAX_GRADIENT, Subject
 from mer.datasets.synthetic.script import Script, write_script
@@ -90,6 +90,7 @@ def make(cfg: Settings, folders: tuple[Path, Path], *, workers: int = 0, backend
     plans = releases(cfg)
     scratch = parallel.scratch_dir("synthesize", *map(asdict, plans))
     parallel.clear_scratch("synthesize", keep=scratch)
+    cost.begin("synthesize", *map(asdict, plans), scratch=scratch)
     for left_over in scratch.glob("*/*/.*.tmp"):
         shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
     items = [(plan.subject_name(index), (plan, index, scratch / plan.name))
