@@ -29,7 +29,7 @@ MEASURES = (
     Measure("mse_pattern", "its pattern, without each picture's own gray level", "x 1000", 1000, 2,
             rival="mse_pattern_mean_image", column="mse_pattern"),
     Measure("mse_pattern_mean_image", "mean image's pattern", "x 1000", 1000, 2, column="mse_pattern_mean_image"),
-    Measure("dynamic_corr", "its correlation with the true one", "", 1, 2, "more", rival="dynamic_corr_mean_image",
+    Measure("dynamic_corr", "dynamic image, correlation with the true one", "", 1, 2, "more", rival="dynamic_corr_mean_image",
             column="dynamic_corr", least=-1),
     Measure("dynamic_corr_mean_image", "mean image's correlation", "", 1, 2, "more", column="dynamic_corr_mean_image",
             least=-1),
