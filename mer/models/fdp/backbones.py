@@ -42,7 +42,7 @@ class VitBase(nn.Module):
         return self.with_maps(frames)[0]
 
     def with_maps(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Frames (N, in_channels, 64, 64) -> (N, 4096), and one map (N, *shapes[0]): the patches of the last layer."""
+        """Frames (N, in_channels, 64, 64) -> (N, 4096), and [the patches of the last layer (N, channels, 4, 4)]."""
         tokens = self.patches(frames).flatten(2).mT
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1) + self.position
         tokens = self.norm(self.layers(tokens))
@@ -74,7 +74,7 @@ class ResNet18(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(cfg.in_channels, channels, 7, 2, 3, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
         )
-        blocks, self.shapes = [], []
+        blocks, self.shapes = [], [(channels, SIZE // 2)]
         for stage in range(STAGES):
             for stride in (1 if stage == 0 else 2, 1):
                 out = scaled(64 * 2**stage, cfg.width, 1)
@@ -92,8 +92,12 @@ class ResNet18(nn.Module):
         return self.with_maps(frames)[0]
 
     def with_maps(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Frames (N, in_channels, 64, 64) -> (N, 4096), and the maps (N, *shapes[i]) at the end of each stage."""
-        maps, kept = max_pool_overlapping(self.stem(frames)), []
+        """Frames (N, in_channels, 64, 64) -> (N, 4096), and maps (N, c, side, side) of the `shapes` (c, side).
+
+        They are the stem's, of half the frame's side, and those at the end of each stage.
+        """
+        first = self.stem(frames)
+        maps, kept = max_pool_overlapping(first), [first]
         for i, block in enumerate(self.blocks):
             maps = block(maps)
             if i % 2:

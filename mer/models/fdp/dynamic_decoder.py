@@ -48,10 +48,11 @@ class MapsDecoder(nn.Module):
     """(ours) `fdp.dic_input: spatial`: the backbone's maps of a clip's frames -> (B, 1, 64, 64) in (0, 1).
 
     paper: EncoderDecoder of F^(d), each number of which has gone through a mean over the last stage's positions; here:
-    the backbone itself is the encoder, and the end of each of its stages is skipped to the decoder with its positions.
-    A stage's maps are summed over the frames, channel by channel, with learned weights that start as those of the
-    dynamic image; a pointwise convolution with batch norm brings them to the decoder's width, and they are added, as
-    the skips of Fig. 3 are. Widths are those of EncoderDecoder, with its widest block once more for each side below.
+    the backbone itself is the encoder, and maps of its stem and of the end of each stage are skipped to the decoder
+    with their positions. They are summed over the frames, channel by channel, with learned weights that start as those
+    of the dynamic image; a pointwise convolution with batch norm brings them to the decoder's width, and they are
+    added, as the skips of Fig. 3 are. Widths are those of EncoderDecoder, with its widest block once more for each side
+    below. It starts at 0.5 everywhere, which is no motion: from another level a short training does not come back.
     """
 
     SIDES = (2, 4, 8, 16, 32, 64)
@@ -71,9 +72,11 @@ class MapsDecoder(nn.Module):
         self.blocks = nn.ModuleList(_block(i, o) for i, o in itertools.pairwise(widths))
         self.enlarge = nn.ModuleList(nn.ConvTranspose2d(c, c, 2, 2) for c in widths[1:-1])
         self.out = nn.Conv2d(widths[-1], 1, 1)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, stages: list[Tensor]) -> Tensor:
-        """Maps (B, t, channels, side, side) of each stage, the largest first -> (B, 1, 64, 64) in (0, 1)."""
+        """Maps (B, t, channels, side, side) of those shapes, the largest first -> (B, 1, 64, 64) in (0, 1)."""
         skips = {side: skip(torch.einsum("btchw,tc->bchw", maps, weights)) for side, skip, maps, weights in
                  zip(self.sides, self.skips, stages, self.weights, strict=True)}
         maps = self.blocks[0](skips.pop(self.sides[-1]))

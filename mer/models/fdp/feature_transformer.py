@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer.models.fdp.config import FEATURES, STAGE_SIDES, STAGES, STEM, Config, global_channels, local_channels, scaled
+from mer.models.fdp.config import FEATURES, SIZE, STAGE_SIDES, STAGES, STEM, Config, global_channels, local_channels, scaled
 from mer.models.fdp.multi_head_conv import Mlp, PatchEmbedding, multi_head_conv
 from mer.models.fdp.self_attention import SelfAttention
 
@@ -25,7 +25,8 @@ class FeatureTransformer(nn.Module):
             inputs = out
         depth = sum(cfg.n_local) + sum(cfg.n_global)
         rates = iter(cfg.drop_path * i / max(depth - 1, 1) for i in range(depth))
-        self.blocks, self.shapes, self.last = nn.Sequential(), [], []  # shapes, last: of each stage
+        self.shapes = [(self.stem[0].out_channels, SIZE // 2)]
+        self.blocks, self.last = nn.Sequential(), []  # last: the positions of the stages' last blocks
         for stage in range(STAGES):
             stride = 1 if stage == 0 else 2
             for _ in range(cfg.n_local[stage]):
@@ -50,8 +51,12 @@ class FeatureTransformer(nn.Module):
         return self.with_maps(frames)[0]
 
     def with_maps(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Frames (N, in_channels, 64, 64) -> (N, 4096), and the maps (N, *shapes[i]) at the end of each stage."""
-        maps, kept = self.stem(frames), []
+        """Frames (N, in_channels, 64, 64) -> (N, 4096), and maps (N, c, side, side) of the `shapes` (c, side).
+
+        They are the stem's first, of half the frame's side, and those at the end of each stage.
+        """
+        first = self.stem[:3](frames)
+        maps, kept = self.stem[3:](first), [first]
         for i, block in enumerate(self.blocks):
             maps = block(maps)
             if i in self.last:
