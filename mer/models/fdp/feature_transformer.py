@@ -4,7 +4,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer.models.fdp.config import FEATURES, SIZE, STAGE_SIDES, STAGES, STEM, Config, global_channels, local_channels, scaled
+from mer.models.fdp.config import (
+    FEATURES,
+    SIZE,
+    STAGE_SIDES,
+    STAGES,
+    STEM,
+    Config,
+    global_channels,
+    local_channels,
+    scaled,
+)
 from mer.models.fdp.multi_head_conv import Mlp, PatchEmbedding, multi_head_conv
 from mer.models.fdp.self_attention import SelfAttention
 
