@@ -17,7 +17,7 @@ def run(dataset, p, clips, before) -> None:
         clips: the rows of the store that it reads; before: the summary of that store.
     """
     out, source = f"data/dynamic/{dataset}", f"data/aligned/{dataset}"
-    settings = {**asdict(p.sampling), "coeffs": p.dynamic.coeffs}
+    settings = {**asdict(p.sampling), **asdict(p.dynamic)}
     attrs = {"units": "dynamic: 0 to 1; index: positions into the aligned frames", **settings}
     asked = store.read_json("data/check/labels.json")
     if "dynamic" not in asked["labels"]:

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 CLASSES = ("happiness", "disgust", "surprise")
 FRAMES = 16
+NARROW = {"width": 0.0625, "n_global": [0, 0, 0, 1]}
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,7 @@ def plan_of(data, folder, changes: dict) -> folds.Plan:
 
 def fdp(data, folder, **changes):
     """FDP trained on four subjects: the network, its log, and a function that gives errors on the other two."""
-    plan = plan_of(data, folder, {"model": "fdp", "fdp": {"width": 0.0625, "n_global": [0, 0, 0, 1]},
-                                  "train": {"steps": 60, "batch": 8}, **changes})
+    plan = plan_of(data, folder, {"model": "fdp", "fdp": NARROW, "train": {"steps": 60, "batch": 8}, **changes})
     engine.configure(2, "fp32")
     clips = folds.load_clips(plan)
     test = torch.tensor([i for i, e in enumerate(plan.entries) if e.subject in ("own/s05", "own/s06")])
@@ -90,9 +90,26 @@ def test_the_rank_score_rises_with_time_on_other_subjects_and_does_not_without_i
     assert with_loss > 0.5 and abs(without) < 0.25
 
 
+PAPERS = {"dynamic": {"stretch": "minmax"}, "fdp": {**NARROW, "dic_input": "pooled"}}
+OURS = {"dynamic": {"stretch": "symmetric"}, "fdp": {**NARROW, "dic_input": "spatial"}}
+
+
+def test_the_dynamic_image_of_the_backbone_s_maps_shows_the_motion_of_other_subjects(data, tmp_path):
+    """It beats the mean image, which what is made of the pooled vector does not in this time."""
+    found = {}
+    for name, form in (("papers", PAPERS), ("ours", OURS)):
+        (tmp_path / name).mkdir()
+        errors = fdp(data, tmp_path / name, train={"steps": 100, "batch": 8}, **form)[2]()
+        found[name] = {key: float(np.mean(values)) for key, values in errors.items()}
+        print(f"\n{name}: {found[name]}")
+    assert found["ours"]["dynamic_corr"] > max(0.3, found["ours"]["dynamic_corr_mean_image"] + 0.1)
+    assert found["ours"]["mse_pattern"] < found["ours"]["mse_pattern_mean_image"]
+    assert found["papers"]["dynamic_corr"] < 0.5 * found["ours"]["dynamic_corr"]
+
+
 def test_the_error_of_the_dynamic_image_falls(data, tmp_path):
     """Beating the mean image takes longer than a test may, see reports/README.md for the demo."""
-    log = fdp(data, tmp_path, train={"steps": 100, "batch": 8})[1]
+    log = fdp(data, tmp_path, train={"steps": 100, "batch": 8}, **PAPERS)[1]
     first, last = (np.mean([entry["dynamic"] for entry in part]) for part in (log[:5], log[-10:]))
     print(f"\nmean squared error of the dynamic image in training: {first:.4f} at the start, {last:.4f} at the end")
     assert last < 0.75 * first

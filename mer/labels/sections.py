@@ -42,6 +42,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Dynamic:
-    """Section `dynamic`: which coefficients weigh the frames."""
+    """Section `dynamic`: which coefficients weigh the frames, and how their sum becomes a picture."""
 
     coeffs: str = knob(choices=("exact", "simple"))
+    stretch: str = knob(choices=("minmax", "symmetric"))

@@ -49,9 +49,23 @@ def test_motion_fills_the_range():
     np.testing.assert_allclose(di.dynamic_image(later), [[1, 0.5], [0.5, 0]], atol=1e-6)
 
 
-def test_a_record_holds_one_image_per_set():
+def test_the_symmetric_stretch_leaves_what_did_not_move_in_the_middle():
+    """Largest magnitude to an end, 0 to 0.5, and the negative film is 1 minus the picture."""
+    frames = np.full((8, 3, 3), 100, np.uint8)
+    frames[3:, 0, 0], frames[3:, 1, 1] = 180, 80  # up by 80, down by 20
+    image = di.dynamic_image(frames, stretch="symmetric")
+    np.testing.assert_allclose(image, np.array([[1, 0.5, 0.5], [0.5, 0.375, 0.5], [0.5, 0.5, 0.5]]), atol=1e-6)
+    assert (image[0, 1:] == 0.5).all() and di.dynamic_image(frames)[2, 2] == pytest.approx(0.2)
+    np.testing.assert_allclose(di.dynamic_image(255 - frames, stretch="symmetric"), 1 - image, atol=1e-6)
+    assert (di.dynamic_image(frames[:1].repeat(8, 0), stretch="symmetric") == 0.5).all()
+
+
+@pytest.mark.parametrize("stretch", ["minmax", "symmetric"])
+def test_a_record_holds_one_image_per_set(stretch):
     frames = np.random.default_rng(0).integers(0, 256, (20, 6, 5), np.uint8)
     record = {"frames": frames, "numbers": np.arange(20), "annotation": np.array([0, 9, 19])}
-    made = di.dynamic_clip(("a", record), t=8, sets=3, span="onset_offset", seed=0, coeffs="exact")
+    made = di.dynamic_clip(("a", record), t=8, sets=3, span="onset_offset", seed=0, coeffs="exact",
+                           stretch=stretch)
     assert made["dynamic"].shape == (3, 6, 5) and made["dynamic"].dtype == np.float16
-    np.testing.assert_allclose(made["dynamic"][2], di.dynamic_image(frames[made["index"][2]]), atol=5e-4)
+    np.testing.assert_allclose(made["dynamic"][2], di.dynamic_image(frames[made["index"][2]], stretch=stretch),
+                               atol=5e-4)

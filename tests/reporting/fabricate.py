@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 AUX = {"mol": (("epe", 0.3), ("epe_zero", 0.35), ("nme", 0.05), ("nme_mean_face", 0.06), ("failures", 0.1)),
        "fdp": (("mse", 0.006), ("mse_mean_image", 0.008), ("mse_pattern", 0.003),
-               ("mse_pattern_mean_image", 0.004), ("rank_correlation", 0.6)), "ma2mi": ()}
+               ("mse_pattern_mean_image", 0.004), ("dynamic_corr", 0.3), ("dynamic_corr_mean_image", 0.1),
+               ("rank_correlation", 0.6)), "ma2mi": ()}
 LOSSES = {"mol": {"mer": 1.1, "flow": 0.2, "landmark": 2.5}, "fdp": {"mer": 1.1, "dynamic": 0.02, "rank": 8.0},
           "ma2mi": {"mer": 1.1}}
 SIZE = {"mol": (144, 128), "fdp": (72, 64), "ma2mi": (72, 64)}  # sides of the aligned and of the network's crop

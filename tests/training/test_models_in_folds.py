@@ -93,7 +93,8 @@ def test_a_network_is_pretrained_carried_over_trained_and_tested(variant, data, 
     else:
         assert outputs["dynamic"].shape == outputs["dynamic_label"].shape == (64, 64)
         assert outputs["scores"].shape == (tools.T,) and aux == {
-            "mse", "mse_mean_image", "mse_pattern", "mse_pattern_mean_image", "rank_correlation"}
+            "mse", "mse_mean_image", "mse_pattern", "mse_pattern_mean_image", "dynamic_corr",
+            "dynamic_corr_mean_image", "rank_correlation"}
 
 
 def test_nothing_of_the_tested_subject_reaches_its_training(variant, data, tmp_path):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mer.models.fdp.config import FEATURES, SIZE, Config, scaled
+from mer.models.fdp.config import FEATURES, SIZE, STAGE_SIDES, STAGES, Config, scaled
 from mer.models.fdp.feature_transformer import FeatureTransformer, init
 from mer.models.fdp.self_attention import SelfAttention
 from mer.models.parts.pointwise import StridedPointwise
@@ -26,6 +26,7 @@ class VitBase(nn.Module):
     def __init__(self, cfg: Config):
         super().__init__()
         channels = scaled(self.CHANNELS, cfg.width, self.HEADS)
+        self.shapes = [(channels, SIZE // self.PATCH)]
         self.patches = nn.Conv2d(cfg.in_channels, channels, self.PATCH, self.PATCH)
         self.class_token = nn.Parameter(torch.empty(1, 1, channels))
         self.position = nn.Parameter(torch.empty(1, (SIZE // self.PATCH) ** 2 + 1, channels))
@@ -38,9 +39,14 @@ class VitBase(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames (N, in_channels, 64, 64) -> (N, 4096), of the class token."""
+        return self.with_maps(frames)[0]
+
+    def with_maps(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Frames (N, in_channels, 64, 64) -> (N, 4096), and [the patches of the last layer (N, channels, 4, 4)]."""
         tokens = self.patches(frames).flatten(2).mT
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1) + self.position
-        return self.project(self.norm(self.layers(tokens)[:, 0]))
+        tokens = self.norm(self.layers(tokens))
+        return self.project(tokens[:, 0]), [tokens[:, 1:].mT.unflatten(2, (SIZE // self.PATCH, -1))]
 
 
 class VitLayer(nn.Module):
@@ -68,12 +74,13 @@ class ResNet18(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(cfg.in_channels, channels, 7, 2, 3, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
         )
-        blocks = []
-        for stage in range(4):
+        blocks, self.shapes = [], [(channels, SIZE // 2)]
+        for stage in range(STAGES):
             for stride in (1 if stage == 0 else 2, 1):
                 out = scaled(64 * 2**stage, cfg.width, 1)
                 blocks.append(BasicBlock(channels, out, stride))
                 channels = out
+            self.shapes.append((channels, STAGE_SIDES[stage]))
         self.blocks = nn.Sequential(*blocks)
         self.project = nn.Linear(channels, FEATURES)
         for module in self.modules():
@@ -82,7 +89,20 @@ class ResNet18(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames (N, in_channels, 64, 64) -> (N, 4096), of the mean over positions."""
-        return self.project(self.blocks(max_pool_overlapping(self.stem(frames))).mean((2, 3)))
+        return self.with_maps(frames)[0]
+
+    def with_maps(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Frames (N, in_channels, 64, 64) -> (N, 4096), and maps (N, c, side, side) of the `shapes` (c, side).
+
+        They are the stem's, of half the frame's side, and those at the end of each stage.
+        """
+        first = self.stem(frames)
+        maps, kept = max_pool_overlapping(first), [first]
+        for i, block in enumerate(self.blocks):
+            maps = block(maps)
+            if i % 2:
+                kept.append(maps)
+        return self.project(maps.mean((2, 3))), kept
 
 
 class BasicBlock(nn.Module):

@@ -14,7 +14,7 @@ BACKBONES = ("local_global", "vit_base", "resnet18")
 MHC = ("conv", "conv_pw", "multihead")
 
 ORDER = 2  # among the models, wherever they are listed
-SHARED = {"t": "sampling", "coeffs": "dynamic"}  # knobs that stand in another section
+SHARED = {"t": "sampling", "coeffs": "dynamic", "stretch": "dynamic"}  # knobs that stand in another section
 SIZE = 64  # side of the crop the network sees, pixels
 FEATURES = SIZE * SIZE  # length of F_k, which temporal pooling reads as a map of SIZE x SIZE
 STAGES = 4  # N_S
@@ -25,10 +25,14 @@ STEM = (64, 32, 64, 64)
 MEASURES = (
     Measure("mse", "dynamic image, mean squared error", "x 1000", 1000, 2, rival="mse_mean_image", column="mse"),
     Measure("mse_mean_image", "mean image", "x 1000", 1000, 2, column="mse_mean_image"),
-    # (ours) the stretch to [0, 1] gives every dynamic image a gray level of its own, which says nothing of motion
+    # (ours) the min-max stretch gives every dynamic image a gray level of its own, which says nothing of motion
     Measure("mse_pattern", "its pattern, without each picture's own gray level", "x 1000", 1000, 2,
             rival="mse_pattern_mean_image", column="mse_pattern"),
     Measure("mse_pattern_mean_image", "mean image's pattern", "x 1000", 1000, 2, column="mse_pattern_mean_image"),
+    Measure("dynamic_corr", "dynamic image, correlation with the true one", "", 1, 2, "more",
+            rival="dynamic_corr_mean_image", column="dynamic_corr", least=-1),
+    Measure("dynamic_corr_mean_image", "mean image's correlation", "", 1, 2, "more", column="dynamic_corr_mean_image",
+            least=-1),
     Measure("rank_correlation", "rank correlation of the frames' scores with time", "", 1, 2, "more",
             constant=("equal scores", 0.0), column="rank_correlation", least=-1),
 )
@@ -64,12 +68,16 @@ class Config:
     # released code: temporal pooling mixes neighbours inside one frame, not frames
     official_reshape: bool = knob(default=False)
     dic: str = knob(choices=("encdec", "segnet"), default="encdec")  # encdec: Fig. 3 | segnet: released code
+    # what the dynamic image is made of. pooled: F^(d) (Fig. 2) | spatial: (ours) the backbone's maps of each stage
+    dic_input: str = knob(choices=("pooled", "spatial"), default="pooled")
     # (ours) clip_mean: the network sees the frames minus their clip's mean frame
     centre: str = knob(choices=("none", "clip_mean"), default="none")
     # (ours) with clip_mean: standard deviation of the frames' residual that the network sees
     gain: float = knob(above=0, default=1.0)
     # of the dynamic image that is the target: exact (Bilen et al.) | simple
     coeffs: str = knob(choices=("exact", "simple"), default="exact")
+    # likewise: minmax | symmetric: (ours) what did not move is 0.5 in every picture
+    stretch: str = knob(choices=("minmax", "symmetric"), default="minmax")
     rank_slope: float = knob(above=0, default=1.0)  # a of K(k) = a k in Eq. 5; the paper gives no number
 
 
@@ -110,7 +118,14 @@ def validate(cfg: Config) -> list[str]:
     """The problems of `cfg`, each one line that names the field, its value and what was expected; empty = valid."""
     if problems := knobs.problems(cfg, "fdp"):
         return problems
+    found = []
+    if cfg.dic_input == "spatial" and cfg.dic != "encdec":
+        found.append(f"fdp.dic = {cfg.dic!r}: expected encdec with fdp.dic_input = 'spatial', which takes its decoder")
+    if cfg.dic_input == "spatial" and cfg.tasks == ("dynamic",):
+        found.append(f"fdp.tasks = {cfg.tasks!r}: expected mer or rank beside it with fdp.dic_input = 'spatial', "
+                     "because nothing else reads the frames' representations")
     divides = all(side**2 % r**2 == 0 for side, r in zip(STAGE_SIDES, cfg.sr_ratios, strict=True))
-    return [] if divides or cfg.backbone != "local_global" else [
-        f"fdp.sr_ratios = {cfg.sr_ratios!r}: expected ratios whose squares divide the {STAGE_SIDES}^2 positions of the "
-        "stages"]
+    if cfg.backbone == "local_global" and not divides:
+        found.append(f"fdp.sr_ratios = {cfg.sr_ratios!r}: expected ratios whose squares divide the {STAGE_SIDES}^2 "
+                     "positions of the stages")
+    return found

@@ -4,7 +4,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer.models.fdp.config import FEATURES, STAGES, STEM, Config, global_channels, local_channels, scaled
+from mer.models.fdp.config import (
+    FEATURES,
+    SIZE,
+    STAGE_SIDES,
+    STAGES,
+    STEM,
+    Config,
+    global_channels,
+    local_channels,
+    scaled,
+)
 from mer.models.fdp.multi_head_conv import Mlp, PatchEmbedding, multi_head_conv
 from mer.models.fdp.self_attention import SelfAttention
 
@@ -25,7 +35,8 @@ class FeatureTransformer(nn.Module):
             inputs = out
         depth = sum(cfg.n_local) + sum(cfg.n_global)
         rates = iter(cfg.drop_path * i / max(depth - 1, 1) for i in range(depth))
-        self.blocks = nn.Sequential()
+        self.shapes = [(self.stem[0].out_channels, SIZE // 2)]
+        self.blocks, self.last = nn.Sequential(), []  # last: the positions of the stages' last blocks
         for stage in range(STAGES):
             stride = 1 if stage == 0 else 2
             for _ in range(cfg.n_local[stage]):
@@ -39,13 +50,29 @@ class FeatureTransformer(nn.Module):
             if cfg.n_local[stage] == cfg.n_global[stage] == 0:
                 self.blocks.append(PatchEmbedding(inputs, local_channels(cfg, stage), stride))
                 inputs = local_channels(cfg, stage)
+            self.shapes.append((inputs, STAGE_SIDES[stage]))
+            self.last.append(len(self.blocks) - 1)
         self.norm = nn.BatchNorm2d(inputs)
         self.project = nn.Linear(inputs, FEATURES)
         self.apply(init)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames (N, in_channels, 64, 64) -> (N, 4096)."""
-        return self.project(self.norm(self.blocks(self.stem(frames))).mean((2, 3)))
+        return self.with_maps(frames)[0]
+
+    def with_maps(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Frames (N, in_channels, 64, 64) -> (N, 4096), and maps (N, c, side, side) of the `shapes` (c, side).
+
+        They are the stem's first, of half the frame's side, and those at the end of each stage.
+        """
+        first = self.stem[:3](frames)
+        maps, kept = self.stem[3:](first), [first]
+        for i, block in enumerate(self.blocks):
+            maps = block(maps)
+            if i in self.last:
+                kept.append(maps)
+        kept[-1] = self.norm(maps)
+        return self.project(kept[-1].mean((2, 3))), kept
 
 
 class LocalBlock(nn.Module):

@@ -12,7 +12,7 @@ from mer.training.batches import Batch, Clips
 STILL = 1e-6  # range of the weighted sum, in units of the gray scale, below which nothing has moved
 
 
-def dynamic_image(frames: Tensor, kind: str = "exact") -> Tensor:
+def dynamic_image(frames: Tensor, kind: str = "exact", stretch: str = "minmax") -> Tensor:
     """Dynamic images (B, 1, H, W) of frames (B, t, 1, H, W) in [0, 1]: each stretched to [0, 1], a still clip's is 0.5.
 
     The same as `mer.labels.dynamic_image`, on the device and of the very frames that the network is fed, after crop and
@@ -23,8 +23,16 @@ def dynamic_image(frames: Tensor, kind: str = "exact") -> Tensor:
     weights = weights.to(frames.device, non_blocking=True)
     raw = ((frames - frames[:, :1]) * weights[:, None, None, None]).sum(1)
     low, high = raw.amin((1, 2, 3), keepdim=True), raw.amax((1, 2, 3), keepdim=True)
+    if stretch == "symmetric":
+        high = torch.maximum(-low, high)
+        low = -high
     spread = high - low
     return torch.where(spread < STILL, 0.5, (raw - low) / spread.clamp_min(STILL))
+
+
+def target(batch: Batch, cfg: Config) -> Tensor:
+    """The dynamic images (B, 1, C, C) of a batch that a network of the configuration `cfg` is to construct."""
+    return dynamic_image(batch.frames, cfg.coeffs, cfg.stretch)
 
 
 def rank_loss(scores: Tensor, slope: float = 1.0) -> Tensor:
@@ -42,20 +50,19 @@ def fdp_losses(outputs: dict[str, Tensor], batch: Batch, cfg: Config) -> dict[st
     if "logits" in outputs:
         losses["mer"] = F.cross_entropy(outputs["logits"], batch.label)
     if "dynamic" in outputs:
-        losses["dynamic"] = F.mse_loss(outputs["dynamic"], dynamic_image(batch.frames, cfg.coeffs))
+        losses["dynamic"] = F.mse_loss(outputs["dynamic"], target(batch, cfg))
     if "scores" in outputs:
         losses["rank"] = rank_loss(outputs["scores"], cfg.rank_slope)
     return losses
 
 
 @torch.no_grad()
-def mean_dynamic_image(clips: Clips, rows: Tensor, *, crop: int, kind: str = "exact", batch: int = 64) -> Tensor:
+def mean_dynamic_image(clips: Clips, rows: Tensor, *, crop: int, cfg: Config, batch: int = 64) -> Tensor:
     """The mean (1, crop, crop) of the dynamic images of the clips `rows` (training clips), on their device.
 
     Sampled and cropped as in tests. It is the constant that the network's estimate is compared with.
     """
-    total = sum(dynamic_image(batches.test_batch(clips, part, crop=crop).frames, kind).double().sum(0)
-                for part in rows.split(batch))
+    total = sum(target(batches.test_batch(clips, part, crop=crop), cfg).double().sum(0) for part in rows.split(batch))
     return (total / len(rows)).float()
 
 
@@ -65,19 +72,28 @@ def fdp_errors(outputs: dict[str, Tensor], batch: Batch, cfg: Config, mean_image
 
     mse, mse_mean_image: squared error of the estimated dynamic image (in [0, 1]; Table 14 prints 1000 times its mean)
     and of `mean_image` (1, H, W). mse_pattern, mse_pattern_mean_image: the same after each picture's own mean is taken
-    out (ours): the stretch to [0, 1] gives every dynamic image a gray level of its own, which says nothing of motion.
+    out (ours): the min-max stretch gives every dynamic image a gray level of its own, which says nothing of motion.
+    dynamic_corr, dynamic_corr_mean_image: their correlation with the true one, over the pixels (ours).
     rank_correlation: Spearman's, of the rank scores with time.
     """
     errors = {}
     if "dynamic" in outputs:
-        truth = dynamic_image(batch.frames, cfg.coeffs)
+        truth = target(batch, cfg)
         for name, image in (("", outputs["dynamic"]), ("_mean_image", mean_image.to(truth))):
             difference = image - truth
             errors[f"mse{name}"] = difference.square().mean((1, 2, 3))
             errors[f"mse_pattern{name}"] = difference.var((1, 2, 3), correction=0)
+            errors[f"dynamic_corr{name}"] = pattern_correlation(image, truth)
     if "scores" in outputs:
         errors["rank_correlation"] = rank_correlation(outputs["scores"])
     return errors
+
+
+def pattern_correlation(image: Tensor, truth: Tensor) -> Tensor:
+    """Pearson's correlation (B,) over the pixels of `image` ((B,) 1, H, W) with `truth` (B, 1, H, W); 0 without any."""
+    one, other = ((picture - picture.mean((-3, -2, -1), keepdim=True)).double() for picture in (image, truth))
+    size = one.square().sum((-3, -2, -1)) * other.square().sum((-3, -2, -1))
+    return (one * other).sum((-3, -2, -1)) / size.sqrt().clamp_min(1e-12)
 
 
 def rank_correlation(scores: Tensor) -> Tensor:

@@ -1,16 +1,17 @@
 """FDP: micro-expression recognition by rank pooling of frame representations (2025, Fig. 2).
 
 Reading order: feature_transformer.py (multi_head_conv.py, self_attention.py), this file, dynamic_decoder.py;
-fdp_config.py names every switch, fdp_backbones.py holds the other networks of Table 10.
+config.py names every switch, backbones.py holds the other networks of Table 10.
 """
 
 import torch
 from torch import Tensor, nn
 
 from mer.base.errors import MerError
+from mer.labels.dynamic_image import coefficients
 from mer.models.fdp.backbones import make_backbone
 from mer.models.fdp.config import FEATURES, SIZE, Config, validate
-from mer.models.fdp.dynamic_decoder import EncoderDecoder, SegNet
+from mer.models.fdp.dynamic_decoder import EncoderDecoder, MapsDecoder, SegNet
 from mer.models.parts.pooling import max_pool
 
 MAPS = 8  # channels of the dynamic representation F^(d) (released code)
@@ -34,14 +35,23 @@ class FDP(nn.Module):
         self.backbone = make_backbone(cfg)
         if "rank" in cfg.tasks:
             self.rank = nn.Linear(FEATURES, 1, bias=False)
-        if cfg.tasks != ("rank",):
+        self.spatial = "dynamic" in cfg.tasks and cfg.dic_input == "spatial"
+        self.pools = "mer" in cfg.tasks or ("dynamic" in cfg.tasks and not self.spatial)  # whether F^(d) is read
+        if self.pools:
             self.temporal = nn.Conv2d(cfg.t, MAPS, 3, padding=1)
         if "mer" in cfg.tasks:
             self.mer = MerHead(n_classes)
         if "dynamic" in cfg.tasks:
-            self.dynamic = {"encdec": EncoderDecoder, "segnet": SegNet}[cfg.dic](MAPS, cfg.width)
+            self.dynamic = self._dynamic()
         self.register_buffer("residual_sd", torch.tensor(1.0))
         self.to(memory_format=torch.channels_last)  # faster on CPU and GPU: most layers are products over channels
+
+    def _dynamic(self) -> nn.Module:
+        cfg = self.cfg
+        if cfg.dic_input == "pooled":
+            return {"encdec": EncoderDecoder, "segnet": SegNet}[cfg.dic](MAPS, cfg.width)
+        weights = torch.tensor(coefficients(cfg.t, cfg.coeffs).tolist())
+        return MapsDecoder(self.backbone.shapes, weights / weights.norm(), cfg.width)
 
     def fit_input(self, residual_sd: float) -> None:
         """Set the standard deviation of the training frames' pixels (in [0, 1]) minus their clip's mean frame.
@@ -58,14 +68,14 @@ class FDP(nn.Module):
         """
         if frames.shape[1:] != (self.cfg.t, 1, SIZE, SIZE):
             raise ValueError(f"frames {tuple(frames.shape)}: expected (B, {self.cfg.t}, 1, {SIZE}, {SIZE})")
-        features = self._features(self._input(frames))
+        features, stages = self._features(self._input(frames))
         outputs = {}
-        if self.cfg.tasks != ("rank",):
+        if self.pools:
             maps = self.temporal(temporal_maps(features, self.cfg.official_reshape))
         if "mer" in self.cfg.tasks:
             outputs["logits"] = self.mer(maps)
         if "dynamic" in self.cfg.tasks:
-            outputs["dynamic"] = self.dynamic(maps)
+            outputs["dynamic"] = self.dynamic(stages if self.spatial else maps)
         precision = self.residual_sd.dtype
         if "rank" in self.cfg.tasks:
             # Eq. 4, u^T F_k, as product and sum, which autocast leaves in full precision: bf16 has 32 steps from 4 to 8
@@ -82,15 +92,18 @@ class FDP(nn.Module):
             frames = (frames - 0.5) / 0.5  # paper: not said; released code
         return frames.expand(-1, -1, self.cfg.in_channels, -1, -1)
 
-    def _features(self, frames: Tensor) -> Tensor:
-        """F_k (B, t, 4096) of frames (B, t, C, 64, 64).
+    def _features(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """F_k (B, t, 4096) of frames (B, t, C, 64, 64), and if `spatial` the maps (B, t, c, h, w) of each stage.
 
         # paper: not said; released code: frame by frame, so that each frame number has its own batch statistics and
         # the mean score over the batch is the same for every k, which no rank loss can change; here: all at once.
         """
+        run = self.backbone.with_maps if self.spatial else lambda frames: (self.backbone(frames), [])
         if self.cfg.frame_fold == "loop":
-            return torch.stack([self.backbone(frame) for frame in frames.unbind(1)], dim=1)
-        return self.backbone(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+            features, maps = zip(*map(run, frames.unbind(1)), strict=True)
+            return torch.stack(features, 1), [torch.stack(stage, 1) for stage in zip(*maps, strict=True)]
+        features, maps = run(frames.flatten(0, 1))
+        return features.unflatten(0, frames.shape[:2]), [stage.unflatten(0, frames.shape[:2]) for stage in maps]
 
 
 def temporal_maps(features: Tensor, official: bool) -> Tensor:

@@ -83,7 +83,8 @@ def _draw_clip(onset: np.ndarray, made: dict[str, np.ndarray], row: Predictions,
         pictures.frame_axes(axes[key], picture.shape)
     pictures.note(axes["d"], f"dark = {worst:.2f}")
     words = [f"mean squared error x 1000: {1000 * row.aux['mse'][0]:.2f} "
-             f"(mean image {1000 * row.aux['mse_mean_image'][0]:.2f})"]
+             f"(mean image {1000 * row.aux['mse_mean_image'][0]:.2f}); correlation with the true one "
+             f"{row.aux['dynamic_corr'][0]:.2f} (mean image {row.aux['dynamic_corr_mean_image'][0]:.2f})"]
     if scores is not None:
         k, ax = np.arange(len(scores)), axes["s"]
         ax.plot(k, scores, color=plots.MAIN, linewidth=1.8, marker="o", markersize=3.5, label="this clip")

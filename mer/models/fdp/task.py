@@ -25,7 +25,7 @@ class Folds(Method):
         model.fit_input(batches.statistics(clips, rows)[2])
         if "dynamic" not in self.params.fdp.tasks:
             return {}
-        return {"mean_image": losses.mean_dynamic_image(clips, rows, crop=crop, kind=self.params.fdp.coeffs)}
+        return {"mean_image": losses.mean_dynamic_image(clips, rows, crop=crop, cfg=self.params.fdp)}
 
     def losses(self, outputs, batch):
         return losses.fdp_losses(outputs, batch, self.params.fdp)
@@ -36,7 +36,7 @@ class Folds(Method):
     def keep(self, model, outputs, batch) -> dict[str, Tensor]:
         kept = {}
         if "dynamic" in outputs:
-            truth = losses.dynamic_image(batch.frames, self.params.fdp.coeffs)
+            truth = losses.target(batch, self.params.fdp)
             kept |= {"dynamic": outputs["dynamic"][:, 0].half(), "dynamic_label": truth[:, 0].half()}
         if "scores" in outputs:
             kept["scores"] = outputs["scores"].float()

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from mer.labels import dynamic_image as labels
 from mer.models.fdp import losses as fdp_losses
 from mer.models.fdp.config import Config
-from mer.models.fdp.losses import dynamic_image, rank_correlation, rank_loss
+from mer.models.fdp.losses import dynamic_image, pattern_correlation, rank_correlation, rank_loss
 from mer.training import batches
 from mer.training.batches import Clips
 
@@ -46,12 +46,14 @@ def test_closed_form_of_the_coefficients():
         assert abs(labels.coefficients(t).sum()) < 1e-12
 
 
+@pytest.mark.parametrize("stretch", ["minmax", "symmetric"])
 @pytest.mark.parametrize("kind", ["exact", "simple"])
-def test_equals_the_stored_labels(kind):
+def test_equals_the_stored_labels(kind, stretch):
     pixels = torch.randint(256, (3, 8, 1, 12, 10), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    found = dynamic_image(pixels.float() / 255, kind)
+    found = dynamic_image(pixels.float() / 255, kind, stretch)
     for clip, image in zip(pixels, found, strict=True):
-        np.testing.assert_allclose(image[0].numpy(), labels.dynamic_image(clip[:, 0].numpy(), kind), atol=2e-6)
+        expected = labels.dynamic_image(clip[:, 0].numpy(), kind, stretch)
+        np.testing.assert_allclose(image[0].numpy(), expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -65,6 +67,45 @@ def test_a_still_clip_is_grey(dtype):
     assert (found[0] == 0.5).all()
     assert found[1].max() == 1 and found[1, 0, 2, 3] == 1 and (found[1] > 0).sum() == 1
     assert (found[2].amin(), found[2].amax()) == (0, 1)
+
+
+def test_the_symmetric_stretch_is_odd():
+    """Of the negative film it is 1 minus the picture; what does not move is 0.5; the largest magnitude is at an end."""
+    frames = frames_of(3, dtype=torch.float64)
+    frames[..., 2, 3] = frames[:, :1, :, 2, 3]
+    frames[2] = frames[2, :1]
+    found = dynamic_image(frames, stretch="symmetric")
+    torch.testing.assert_close(dynamic_image(1 - frames, stretch="symmetric"), 1 - found)
+    assert (found[:, 0, 2, 3] == 0.5).all() and (found[2] == 0.5).all()
+    assert (found[:2] - 0.5).abs().amax((1, 2, 3)).tolist() == pytest.approx([0.5, 0.5])
+    lopsided = dynamic_image(frames)
+    assert (lopsided[0, 0, 2, 3] - lopsided[1, 0, 2, 3]).abs() > 0.01  # the gray level of no motion wanders
+
+
+def test_the_configuration_says_what_the_target_is():
+    batch, outputs = example()
+    losses = {stretch: fdp_losses.fdp_losses(outputs, batch, Config(stretch=stretch))["dynamic"].item()
+              for stretch in ("minmax", "symmetric")}
+    for stretch, loss in losses.items():
+        truth = dynamic_image(batch.frames, stretch=stretch)
+        assert loss == pytest.approx((outputs["dynamic"] - truth).square().mean().item())
+        errors = fdp_losses.fdp_errors(outputs, batch, Config(stretch=stretch), truth.mean(0))
+        assert errors["mse"].mean().item() == pytest.approx(loss)
+        pattern = (outputs["dynamic"] - truth).flatten(1).var(1, correction=0)
+        assert errors["mse_pattern"].tolist() == pytest.approx(pattern.tolist())
+    assert losses["minmax"] != losses["symmetric"]
+
+
+def test_pattern_correlation_is_pearson_s():
+    torch.manual_seed(0)
+    image, truth = torch.rand(3, 1, 6, 5), torch.rand(3, 1, 6, 5)
+    expected = [np.corrcoef(a.flatten(), b.flatten())[0, 1] for a, b in zip(image, truth, strict=True)]
+    assert pattern_correlation(image, truth).tolist() == pytest.approx(expected, abs=1e-6)
+    assert pattern_correlation(0.1 * truth + 0.4, truth).tolist() == pytest.approx([1, 1, 1])
+    assert pattern_correlation(1 - truth, truth).tolist() == pytest.approx([-1, -1, -1])
+    constant = pattern_correlation(image[0], truth)  # of one picture with each, as the mean image is
+    assert constant.shape == (3,) and constant[0].item() == pytest.approx(expected[0], abs=1e-6)
+    assert pattern_correlation(torch.full((3, 1, 6, 5), 0.5), truth).tolist() == [0, 0, 0]
 
 
 def test_a_ramp():
@@ -128,7 +169,8 @@ def test_errors_stand_beside_their_constant():
     cfg, constant = Config(), torch.full((1, 6, 6), 0.4)
     found = fdp_losses.fdp_errors(outputs, batch, cfg, constant)
     assert {name: tuple(v.shape) for name, v in found.items()} == dict.fromkeys(
-        ("mse", "mse_pattern", "mse_mean_image", "mse_pattern_mean_image", "rank_correlation"), (2,)
+        ("mse", "mse_pattern", "dynamic_corr", "mse_mean_image", "mse_pattern_mean_image", "dynamic_corr_mean_image",
+         "rank_correlation"), (2,)
     )
     truth = dynamic_image(batch.frames)
     for b in range(2):
@@ -137,6 +179,8 @@ def test_errors_stand_beside_their_constant():
         pattern = [image - image.mean() for image in (outputs["dynamic"][b], constant, truth[b])]
         for name, image in (("mse_pattern", pattern[0]), ("mse_pattern_mean_image", pattern[1])):
             assert found[name][b].item() == pytest.approx(((image - pattern[2]) ** 2).mean().item())
+        assert found["dynamic_corr"][b] == pattern_correlation(outputs["dynamic"][b : b + 1], truth[b : b + 1])
+        assert abs(found["dynamic_corr_mean_image"][b]) < 1e-6
     assert list(fdp_losses.fdp_errors({"logits": outputs["logits"]}, batch, cfg, constant)) == []
 
 
@@ -146,14 +190,14 @@ def clips_of(n=5, sets=2, t=4, side=10):
 
 
 def test_mean_image_is_that_of_the_given_clips_as_they_are_tested():
-    clips, rows = clips_of(), torch.tensor([0, 3, 4])
-    mean = fdp_losses.mean_dynamic_image(clips, rows, crop=6, batch=2)
+    clips, rows, cfg = clips_of(), torch.tensor([0, 3, 4]), Config(coeffs="simple", stretch="symmetric")
+    mean = fdp_losses.mean_dynamic_image(clips, rows, crop=6, cfg=cfg, batch=2)
     fed = batches.test_batch(clips, rows, crop=6).frames
-    torch.testing.assert_close(mean, dynamic_image(fed).mean(0))
+    torch.testing.assert_close(mean, dynamic_image(fed, "simple", "symmetric").mean(0))
     torch.testing.assert_close(fed[1, :, 0], clips.frames[3, 0, :, 2:8, 2:8] / 255.0)
     changed = clips_of()
     changed.frames[1] = 7  # a clip that is not among them, as a test clip is not
-    assert torch.equal(fdp_losses.mean_dynamic_image(changed, rows, crop=6, batch=2), mean)
+    assert torch.equal(fdp_losses.mean_dynamic_image(changed, rows, crop=6, cfg=cfg, batch=2), mean)
 
 
 def test_rank_correlation_is_spearman_s():

@@ -9,6 +9,7 @@ from bench.fdp_step import WEIGHTS, clips, count_operations
 from models.fdp import fdp_reference as reference
 
 from mer.base.errors import MerError
+from mer.labels.dynamic_image import coefficients
 from mer.models.fdp.config import Config
 from mer.models.fdp.losses import fdp_losses, rank_correlation, rank_loss
 from mer.models.fdp.network import FDP, temporal_maps
@@ -274,6 +275,64 @@ def test_a_step_needs_few_operations():
     assert work <= 850 and every <= 2000
 
 
+def test_the_spatial_dynamic_image_has_its_sizes():
+    """Weights of 8 frames for 1984 channels, skips, blocks, transposed convolutions; nothing else grows or goes."""
+    pooled, spatial = FDP(Config(), 5), FDP(Config(dic_input="spatial"), 5)
+    shapes = [(64, 32), (128, 16), (256, 8), (512, 4), (1024, 2)]
+    assert spatial.backbone.shapes == shapes
+    into, out = (512, 512, 512, 256, 128, 64), (512, 512, 256, 128, 64, 32)
+    expected = sum(8 * c for c, _ in shapes)
+    expected += sum(c * o + 2 * o for (c, _), o in zip(shapes, (128, 256, 512, 512, 512), strict=True))
+    expected += sum(9 * i * o + 2 * o for i, o in zip(into, out, strict=True))
+    expected += sum(4 * c * c + c for c in into[1:]) + 33
+    assert count(spatial.dynamic) == expected == 9_709_217
+    assert count(spatial) - count(spatial.dynamic) == count(pooled) - count(pooled.dynamic) == 26_014_029
+
+
+def turned(model, name):
+    """A hook that turns the positions of what the layer `name` makes by half a circle."""
+    return model.get_submodule(name).register_forward_hook(lambda _, __, maps: maps.flip(2, 3))
+
+
+def test_the_spatial_dynamic_image_sees_where_and_the_pooled_one_does_not():
+    """The last stage's positions exchanged: F_k is their mean and stays, and so does all that is made of it alone."""
+    frames = frames_of(2, dtype=torch.float64)
+    for dic_input, sees in (("pooled", False), ("spatial", True)):
+        model = small(dic_input=dic_input).double().eval()
+        before = model(frames)
+        hook = turned(model, "backbone.norm")
+        after = model(frames)
+        hook.remove()
+        differs = {name: (after[name] - before[name]).abs().max() > 1e-6 for name in before}
+        assert differs == {"logits": False, "dynamic": sees, "scores": False}
+
+
+def test_every_stage_reaches_the_spatial_dynamic_image_with_its_positions():
+    model, frames = small(dic_input="spatial").double().eval(), frames_of(1, dtype=torch.float64)
+    _, stages = model._features(model._input(frames))
+    before = model.dynamic(stages)
+    for i in range(len(stages)):
+        other = [maps.flip(3, 4) if k == i else maps for k, maps in enumerate(stages)]
+        assert (model.dynamic(other) - before).abs().max() > 1e-6
+        later = [maps.flip(1) if k == i else maps for k, maps in enumerate(stages)]  # the order of the frames
+        assert (model.dynamic(later) - before).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("coeffs", ["exact", "simple"])
+def test_frames_are_weighed_as_in_the_dynamic_image_at_first(coeffs):
+    """Up to one factor; a clip that stands still gives maps of 0, whatever its face."""
+    model = FDP(Config(width=1 / 8, dic_input="spatial", coeffs=coeffs), 3).eval()
+    alpha = torch.tensor(coefficients(8, coeffs).tolist())
+    assert (model(frames_of(1, 8))["dynamic"] == 0.5).all()
+    for weights in model.dynamic.weights:
+        torch.testing.assert_close(weights, (alpha / alpha.norm())[:, None].expand_as(weights))
+    seen = []
+    for skip in model.dynamic.skips:
+        skip.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].abs().max().item()))
+    model(frames_of(1, 1).expand(-1, 8, -1, -1, -1))
+    assert len(seen) == 5 and max(seen) < 1e-5
+
+
 def test_weights_survive_saving(tmp_path):
     model, other = small().eval(), FDP(Config(width=1 / 8, t=3), 3).eval()
     model.fit_input(0.2)
@@ -294,7 +353,7 @@ def test_under_autocast_scores_keep_their_precision():
     exact = model(frames_of())
     with torch.autocast("cpu", torch.bfloat16):
         outputs = model(frames_of())
-        features = model._features(model._input(frames_of()))
+        features, _ = model._features(model._input(frames_of()))
     for name, value in outputs.items():
         assert value.dtype == torch.float32
         assert (value - exact[name]).norm() < 0.2 * exact[name].norm()
