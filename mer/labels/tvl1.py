@@ -1,9 +1,9 @@
 """TV-L1 flow as OpenCV's DualTVL1 computes it, with its inner loop compiled: the same bits in a twelfth of the time.
 
 OpenCV passes over the picture five times an iteration and adds up the squared change in one chain of float32; some 600
-iterations a pair take nine tenths of the time. Here one pass does all of it, row by row, in OpenCV's order of operations
-(Zach, Pock and Bischof 2007; modules/optflow/src/tvl1flow.cpp, read for its order only), and the sum, which decides when
-to stop, is taken in OpenCV's order only where a faster one leaves that open. Pyramid, warping and median are OpenCV's.
+iterations a pair take nine tenths of the time. Here one pass does all of it, row by row, in OpenCV's order of
+operations (the algorithm: Zach, Pock and Bischof 2007), and the sum, which decides when to stop, is taken in OpenCV's
+order only where a faster one leaves that open. Pyramid, warping and median are OpenCV's.
 """
 
 import functools
@@ -83,8 +83,9 @@ def _at_scale(first: np.ndarray, second: np.ndarray, u1: np.ndarray, u2: np.ndar
 def _centred(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Half differences of the neighbours along x and y, one-sided at the borders."""
     dx, dy = np.empty_like(image), np.empty_like(image)
-    dx[:, 1:-1], dx[:, 0], dx[:, -1] = image[:, 2:] - image[:, :-2], image[:, 1] - image[:, 0], image[:, -1] - image[:, -2]
-    dy[1:-1], dy[0], dy[-1] = image[2:] - image[:-2], image[1] - image[0], image[-1] - image[-2]
+    for across, differences in ((image.T, dx.T), (image, dy)):
+        differences[1:-1] = across[2:] - across[:-2]
+        differences[0], differences[-1] = across[1] - across[0], across[-1] - across[-2]
     return F(0.5) * dx, F(0.5) * dy
 
 
