@@ -1,7 +1,7 @@
 """flow@D: TV-L1 flow between consecutive sampled frames of the aligned crops, MOL's flow labels -> data/flow/D."""
 
 import functools
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -19,13 +19,18 @@ def run(dataset, p, clips, before) -> None:
         clips: the rows of the store that it reads; before: the summary of that store.
     """
     out, source = f"data/flow/{dataset}", f"data/aligned/{dataset}"
-    settings = {**asdict(p.sampling), "pairs": p.flow.pairs}
+    settings = {**asdict(p.sampling), **asdict(p.flow)}
     attrs = {"units": "flow: crop pixels, u right, v down; index: positions into the aligned frames", **settings}
+    if p.flow.solver == "torch":
+        p.parallel = replace(p.parallel, workers=1)  # one process fills the GPU
+    else:
+        del attrs["solver"]  # both give the same bits
     asked = store.read_json("data/check/labels.json")
     if "flow" not in asked["labels"]:
         records.write(out, "flow", clips, {}, attrs=attrs, summary={"dataset": dataset, "used": False}, before=before)
         print(f"flow {dataset}: model {asked['model']} has no flow task, an empty store is written")
         return
+    flow.tell(p.flow.solver)
     aligned, _ = records.read(source, clips, ["frames", "numbers", "annotation"])
     items = [(clip_id, (clip_id, record)) for clip_id, record in aligned.items()]
     made = label("flow", dataset, functools.partial(flow.flow_clip, **settings), items, p)

@@ -18,14 +18,15 @@ OPENCV = ("opencv-contrib-python", "opencv-contrib-python-headless", "opencv-pyt
 MODULES = {  # packages that decide a byte of some product -> the module that a stage imports; pyproject.toml pins them
     "opencv-contrib-python": "cv2", "dlib-bin": "dlib", "face_recognition_models": "face_recognition_models",
     "numpy": "numpy", "scipy": "scipy", "scikit-learn": "sklearn", "h5py": "h5py", "torch": "torch",
-    "matplotlib": "matplotlib", "pillow": "PIL", "openpyxl": "openpyxl", "xlrd": "xlrd"}
+    "matplotlib": "matplotlib", "pillow": "PIL", "openpyxl": "openpyxl", "xlrd": "xlrd",
+    "numba": "numba"}
 LABELS = ("opencv-contrib-python", "numpy", "h5py")
 NETWORKS = ("torch", "numpy", "scipy", "h5py")
 PICTURES = ("matplotlib", "pillow")
 DECIDE = {  # stage -> the packages that decide its products; a test compares with what the stage imports
     "synthesize": (*LABELS, *PICTURES), "index": ("numpy", "openpyxl", "xlrd"),
-    "landmarks": (*LABELS, "dlib-bin", "face_recognition_models"), "align": LABELS, "flow": LABELS,
-    "dynamic": ("numpy", "h5py"), "quality": (*LABELS, *PICTURES), "latents": NETWORKS,
+    "landmarks": (*LABELS, "dlib-bin", "face_recognition_models"), "align": LABELS, "flow": (*LABELS, "numba"),
+    "dynamic": ("numpy", "h5py"), "quality": (*LABELS, "numba", *PICTURES), "latents": NETWORKS,
     "pretrain": (*NETWORKS, *PICTURES), "train": NETWORKS, "evaluate": (*LABELS, "scipy", *PICTURES),
     "report": ("numpy", "scipy", "pillow")}
 

@@ -35,9 +35,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Flow:
-    """Section `flow`: labelled pairs of a clip."""
+    """Section `flow`: labelled pairs of a clip, and what computes them."""
 
     pairs: int = knob(1, 64)
+    solver: str = knob(choices=("numba", "opencv", "torch"))
 
 
 @dataclass(frozen=True)

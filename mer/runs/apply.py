@@ -77,7 +77,7 @@ def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], N
         aligned["annotation"] = np.array([clip.onset, -1 if clip.apex is None else clip.apex, clip.offset], np.int32)
         made = {"aligned": aligned}
         if "flow" in params.of_model(p, "labels"):
-            made["flow"] = flow.label_clip(clip.clip_id, aligned, **asdict(p.sampling), pairs=p.flow.pairs)
+            made["flow"] = flow.label_clip(clip.clip_id, aligned, **asdict(p.sampling), **asdict(p.flow))
     except records.Excluded as reason:
         raise MerError(f"{film.path}: {reason}") from None
     made |= task.task(p).placeholders(count)

@@ -55,7 +55,7 @@ def test_repeated_frames_of_a_short_clip_have_zero_flow():
 
 def test_equal_pairs_of_frames_are_computed_once(monkeypatch):
     calls = []
-    monkeypatch.setattr(flow, "tvl1", lambda a, b: calls.append(1) or np.zeros((2, *a.shape), np.float32))
+    monkeypatch.setattr(flow, "tvl1", lambda a, b, solver: calls.append(1) or np.zeros((2, *a.shape), np.float32))
     flow.label_clip("a", aligned([(0, 0)] * 5, apex=3), t=2, sets=4, span="clip", seed=0, pairs=1)
     assert len(calls) == 1
 
