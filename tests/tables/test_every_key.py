@@ -87,9 +87,9 @@ def run_of(flat, columns):
 def cell_of(wanted, papers, short):
     """Parameters that fill the cell: of the paper's profile, method and budget."""
     book = demands.paper(short)
-    flat = resolved(short) | book["budget"] | papers
-    return flat | {key: (value["any"][0] if "any" in value else 100) if isinstance(value, dict) else value
-                   for key, value in demands.together(wanted, {}, {}).items()}
+    return resolved(short) | book["budget"] | {
+        key: (value["any"][0] if "any" in value else 100) if isinstance(value, dict) else value
+        for key, value in (papers | demands.together(wanted, {}, {})).items()}
 
 
 @pytest.mark.parametrize(("short", "name"), NAMES)
