@@ -14,7 +14,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-EXACT = {"torch", "opencv-contrib-python", "dlib-bin", "face-recognition-models", "numpy", "scipy", "h5py",
+EXACT = {"torch", "numba", "opencv-contrib-python", "dlib-bin", "face-recognition-models", "numpy", "scipy", "h5py",
          "matplotlib", "pillow", "joblib", "safetensors"}  # what decides a byte of a product
 CUDA = re.compile(r"nvidia-|cuda-|triton$")
 

@@ -25,7 +25,7 @@ NETWORKS = ("torch", "numpy", "scipy", "h5py")
 PICTURES = ("matplotlib", "pillow")
 DECIDE = {  # stage -> the packages that decide its products; a test compares with what the stage imports
     "synthesize": (*LABELS, *PICTURES), "index": ("numpy", "openpyxl", "xlrd"),
-    "landmarks": (*LABELS, "dlib-bin", "face_recognition_models"), "align": LABELS, "flow": (*LABELS, "numba"),
+    "landmarks": (*LABELS, "dlib-bin", "face_recognition_models"), "align": LABELS, "flow": (*LABELS, "numba", "torch"),
     "dynamic": ("numpy", "h5py"), "quality": (*LABELS, "numba", *PICTURES), "latents": NETWORKS,
     "pretrain": (*NETWORKS, *PICTURES), "train": NETWORKS, "evaluate": (*LABELS, "scipy", *PICTURES),
     "report": ("numpy", "scipy", "pillow")}

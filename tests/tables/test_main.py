@@ -32,10 +32,16 @@ def raw():
     return read_yaml(ROOT / "params.yaml")
 
 
+def method(short):
+    """The paper's, of several values the first."""
+    return {key: value["any"][0] if isinstance(value, dict) else value
+            for key, value in demands.paper(short)["method"].items()}
+
+
 def finished(raw, metrics=NUMBERS, **changes) -> Run:
     """A run of params.yaml, of the paper's method, with changes (`__` for the dot)."""
     changes = {key.replace("__", "."): value for key, value in changes.items()}
-    p = collect.resolve(raw, demands.paper(changes.get("model", raw["model"]))["method"] | changes)
+    p = collect.resolve(raw, method(changes.get("model", raw["model"])) | changes)
     return collect.run_of(p, metrics, "a1b2c3d")
 
 
@@ -60,12 +66,12 @@ def keys(job):
 
 def test_only_what_differs_from_the_workspace_is_set(raw):
     jobs, count = planned("mol-8", raw)
-    method = reset(raw, "mol")
-    assert "pretrain.sources" in method
+    other = reset(raw, "mol")
+    assert "pretrain.sources" in other
     rows = ("mol.tasks=[mer]", "mol.tasks=[mer,flow]", "mol.tasks=[mer,landmark]", None)
     for job, own in zip(jobs, rows, strict=True):
         assert job.overrides[:2] == ("datasets=[casme2]", 'classes="5"')
-        assert keys(job) == {"datasets", "classes"} | method | ({"mol.tasks"} if own else set())
+        assert keys(job) == {"datasets", "classes"} | other | ({"mol.tasks"} if own else set())
         assert own is None or own in job.overrides
     assert [job.name for job in jobs] == ["mol-8-tasks-mer-casme2", "mol-8-tasks-mer-flow-casme2",
                                           "mol-8-tasks-mer-landmark-casme2", "mol-8-full-casme2"]
@@ -244,12 +250,12 @@ def repository(tmp_path, monkeypatch, raw):
 
 
 def test_every_finished_experiment_is_collected_with_resolved_parameters(repository, capsys, monkeypatch):
-    method = {key.replace(".", "__"): value for key, value in demands.paper("mol")["method"].items()}
-    full = repository("full", name="proud-fern", datasets=["casme2"], classes=5, **method)
+    papers = {key.replace(".", "__"): value for key, value in method("mol").items()}
+    full = repository("full", name="proud-fern", datasets=["casme2"], classes=5, **papers)
     repository("sixteen", name="mol-13-t-16", datasets=["casme2"], classes="5", sampling__t=16,
-               metrics=NUMBERS | {"accuracy": 0.9}, **method)
+               metrics=NUMBERS | {"accuracy": 0.9}, **papers)
     repository("queued", name="later", state="Queued", datasets=["casme2"], classes="5", sampling__t=4,
-               **method)
+               **papers)
     repository("failed", name="broken", state="Failed")
     repository("old", name="ancient", mol__fcc="no such thing")
     repository("stale", name="stale", lock={})
