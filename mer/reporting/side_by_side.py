@@ -25,7 +25,7 @@ COUNT, PAIRS = 3, 2  # clips by the model's error; subjects of whom a right and 
 COLUMNS = ("subject", "clip_id", "why")
 CELL = 1.3  # inches
 SAME = ("align.", "sampling.t", "sampling.span", "sampling.seed", "train.crop")  # what decides the frames
-LINES, LONG = 3, 24  # of a heading over a column
+LINES, LONG = 3, 26  # of a heading over a column
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,10 @@ def choose(first: Experiment) -> list[Chosen]:
             seen.add(subject)
             found += [(t.rows(np.array([best])), f"right, of {subject}"), (t.rows(np.array([worst])),
                                                                            f"wrong, of {subject}")]
-    chosen = [Chosen(str(row.subject[0]), str(row.clip_id[0]), why) for row, why in found]
-    return list({(one.subject, one.clip_id): one for one in reversed(chosen)}.values())[::-1]
+    why: dict[tuple[str, str], list[str]] = {}
+    for row, words in found:
+        why.setdefault((str(row.subject[0]), str(row.clip_id[0])), []).append(words)
+    return [Chosen(*clip, "; ".join(words)) for clip, words in why.items()]
 
 
 def read(path: Path) -> list[Chosen]:
@@ -153,7 +155,7 @@ def _look(e: Experiment, row: Predictions, data: Path) -> Look:
 
 def _heading(c: Comparison, e: Experiment) -> str:
     """The letter, and in what the experiment differs."""
-    lines = [f"{key.split('.')[-1]} {comparison.shown(e.parameters.get(key))}" for key in c.changed]
+    lines = [f"{key.split('.')[-1]} {comparison.shown(e.parameters.get(key)).replace(', ', ',')}" for key in c.changed]
     lines = [line if len(line) <= LONG else f"{line[:LONG - 1]}…" for line in lines]
     return "\n".join([f"{e.letter} {e.run.name}"[:LONG], *lines[:LINES], *(["…"] if len(lines) > LINES else [])])
 
