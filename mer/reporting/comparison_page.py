@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from mer.evaluation import metrics
-from mer.reporting import comparison, html, plots, side_by_side
+from mer.reporting import comparison, curves, html, plots, side_by_side
 from mer.reporting.comparison import Against, Comparison, Experiment
+from mer.reporting.curves import COLOURS, MARKERS
 from mer.reporting.side_by_side import Chosen
 
-MARKERS, COLOURS = "osDv^P", (plots.MAIN, plots.WARM, plots.INK, "#6a4c93", "#3d7a2a", "#8a6d00")
 FOOTER = "Made by mer.compare from each experiment's params.yaml, reports/metrics.json and reports/predictions.csv."
 FACES = (" The pictures of clips are of what its folds kept; they show faces: pass the page on only as the releases' "
          "agreements allow.")
@@ -27,7 +27,7 @@ def build(c: Comparison, clips: list[Chosen] | None = None) -> str:
     title = f"{', '.join(one.experiment.label for one in c.against)} against {first.label}"
     badges = "".join(f'<span class="badge">{escape(words)}</span>' for words in _badges(c))
     ledes = "".join(html.paragraph(_lede(c, one), "lede") for one in c.against)
-    parts = "".join((_about(c), _parameters(c), _scores(c), _tests(c), _pictures(c), _clips(c, clips or [])))
+    parts = "".join((_about(c), _parameters(c), _scores(c), _curve(c), _tests(c), _pictures(c), _clips(c, clips or [])))
     return html.document(title, over="finished experiments, compared", heading=title, skip="the comparison",
                          head=badges + ledes, main=parts, footer=FOOTER + (FACES if clips else ""))
 
@@ -75,6 +75,15 @@ def _scores(c: Comparison) -> str:
         html.paragraph("TP, FP and FN are summed over all folds before a score is computed; "
                        "intervals: subjects resampled, each experiment by itself. Whether two experiments differ is "
                        "told by the differences below, not by whether these intervals overlap.", "quiet"))
+
+
+def _curve(c: Comparison) -> str:
+    if not (key := curves.knob(c)):
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = html.figures([html.figure(curves.draw(c, key, Path(folder)))])
+    return html.section("curve", f"Over {key}", drawn, html.paragraph(
+        "Experiments of this project alone. Choosing the highest point is choosing on the tested subjects.", "quiet"))
 
 
 def _tests(c: Comparison) -> str:

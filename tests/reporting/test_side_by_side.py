@@ -83,7 +83,7 @@ def test_mol_shows_each_run_its_own_errors_and_says_what_it_lacks(mols):
     c = opened(mols, "full", "alone")
     assert c.changed == ("mol.tasks",)
     last = [side_by_side.tested(e) for e in c.experiments]
-    row = [t.rows((t.clip_id == "s01_c00")) for t in last]
+    row = [t.rows(t.clip_id == "s01_c00") for t in last]
     assert title == "s01_c00, happiness, of synthetic/s01: one (synthetic data)" and ": one" not in second
     assert f"A full: {fabricate.NAMES[row[0].predicted[0]]} {row[0].p[0].max():.2f}" in told
     assert f"flow {row[0].aux['epe'][0]:.3f} px, landmarks {100 * row[0].aux['nme'][0]:.1f} %; B alone: " in told

@@ -21,8 +21,8 @@ FAINT = 0.15  # pixels of motion below which a flow is all but transparent
 class Seen:
     """One clip's pair of frames with labels and estimates, all in pixels of the centre crop of side C.
 
-    k; first, second: (C, C) uint8, frames I_k and I_{k+1}; truth (68, 2): dlib's points of I_{k+1}. `label`, `estimate`:
-    (2, C, C) flow I_k -> I_{k+1}, or None without that task; `points`: (68, 2) estimated, or None.
+    k; first, second: (C, C) uint8, frames I_k and I_{k+1}; truth (68, 2): dlib's points of I_{k+1}; label, estimate:
+    (2, C, C) flow I_k -> I_{k+1}, or None without that task; points: (68, 2) estimated, or None.
     """
 
     k: int
