@@ -163,7 +163,7 @@ def _inside(key: str, plans: dict, subjects: int, workers: int) -> None:
           f"{float(metrics.accuracy(counts.sum(0))):.3f}"
           + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "") + f", {len(t)} clips, seed {seed}")
     best = max(rows, key=lambda row: row[1])[0]
-    print(f"best over all folds' validation subjects, to be fixed as MOL's paper does: dvc exp run -S {key}={best}")
+    print(f"best over the validation subjects of all folds together: dvc exp run -S {key}={best}")
     print(f"written: {out.as_posix()}, {key}-inside-predictions.csv", file=sys.stderr)
 
 

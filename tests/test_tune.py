@@ -101,7 +101,7 @@ def test_inside_tells_the_choices_the_accuracy_and_the_papers_rule(project):
     counted = ", ".join(f"{value} in {n}" for value in "12" if (n := [row["chosen"] for row in rows].count(value)))
     assert f"chosen inside the folds: {counted}\n" in done.stdout
     assert f"fold's choice: {np.mean(t.predicted == t.label):.3f} [" in done.stdout and "8 clips, seed 0" in done.stdout
-    assert re.search(r"as MOL's paper does: dvc exp run -S mol.k=[12]\n", done.stdout)
+    assert re.search(r"of all folds together: dvc exp run -S mol.k=[12]\n", done.stdout)
     before = (project / "reports/tune/mol.k-inside.csv").read_bytes()
     assert tune(project, "mol.k=1,2", "--inside", "--subjects", "1").returncode == 0
     assert (project / "reports/tune/mol.k-inside.csv").read_bytes() == before
