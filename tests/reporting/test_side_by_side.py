@@ -149,7 +149,8 @@ def test_the_first_run_chooses_by_its_error_and_right_beside_wrong_of_one_subjec
     assert pairs and len({one.subject for one in pairs}) <= side_by_side.PAIRS
     for one in pairs:
         (at,) = np.flatnonzero((guesses.clip_id == one.clip_id) & (guesses.subject == one.subject))
-        assert one.why == f"{'right' if guesses.predicted[at] == guesses.label[at] else 'wrong'}, of {one.subject}"
+        said = "right" if guesses.predicted[at] == guesses.label[at] else "wrong"
+        assert one.why.split("; ")[-1] == f"{said}, of {one.subject}"
     for subject in {one.subject for one in pairs}:
         both = [one for one in pairs if one.subject == subject]
         labels = {int(guesses.label[guesses.clip_id == one.clip_id][0]) for one in both}
