@@ -6,6 +6,7 @@ the list. What is drawn of a clip is the model's own: `across` in its pictures.p
 
 import importlib
 import tempfile
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ COLUMNS = ("subject", "clip_id", "why")
 CELL = 1.3  # inches
 SAME = ("align.", "sampling.t", "sampling.span", "sampling.seed", "train.crop")  # what decides the frames
 LINES, LONG = 3, 26  # of a heading over a column
+WRAPPED = 16  # letters of the words in an empty place
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def _draw(c: Comparison, one: Chosen, looks: Sequence[Look], path: Path) -> None
             else:
                 ax.set(xticks=[], yticks=[], aspect="equal")
                 ax.spines[:].set_visible(False)
-                ax.text(0.5, 0.5, cell.replace(" ", "\n", 1), transform=ax.transAxes, fontsize=7, color=plots.MUTED,
+                ax.text(0.5, 0.5, textwrap.fill(cell, WRAPPED), transform=ax.transAxes, fontsize=7, color=plots.MUTED,
                         ha="center", va="center")
         axes[0, i].set_title(column.title, fontsize=6.5, color=plots.INK)
         axes[-1, i].set_xlabel("\n".join(column.below), fontsize=6.5, color=plots.INK)
