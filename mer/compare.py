@@ -1,7 +1,8 @@
 """`python -m mer.compare A B [C ...]`: finished experiments side by side, and tests of each against the first.
 
 A, B ... are DVC experiments, Git revisions, `workspace`, or folders of another checkout; the first is the baseline.
-Everything is computed from what each left: params.yaml, reports/metrics.json and reports/predictions.csv.
+Everything is computed from what each left: params.yaml, reports/metrics.json and reports/predictions.csv; the pictures
+of --clips also from data/folds and data/aligned, of an experiment from DVC's cache.
 """
 
 import argparse
@@ -99,6 +100,9 @@ def parser() -> argparse.ArgumentParser:
                                    epilog=" ".join(__doc__.split("\n", 2)[2].split()))
     made.add_argument("experiments", metavar="EXPERIMENT", nargs="+", help="DVC experiment, Git revision, "
                       "`workspace` or folder of another checkout; the first is the baseline")
+    made.add_argument("--clips", type=Path, metavar="FILE", help="draw the clips of this list (CSV: subject, clip_id) "
+                      "side by side, from what the folds kept; without such a file the first experiment chooses, and "
+                      "it is written")
     made.add_argument("--out", type=Path, default=Path("reports/comparison.html"),
                       help="the page (default reports/comparison.html)")
     return made
@@ -117,11 +121,17 @@ def run() -> None:
                        "the baseline first, such as `python -m mer.compare HEAD workspace`")
     if asked.out.is_dir():
         raise MerError(f"--out {asked.out}: a folder; expected the name of a file")
-    from mer.reporting import comparison_page
+    from mer.reporting import comparison_page, side_by_side
 
     c = comparison.compare([read(letter, name) for letter, name in zip(letters, names, strict=False)])
-    store.write_text(asked.out, comparison_page.build(c))
+    listed = asked.clips is not None and asked.clips.exists()
+    clips = [] if asked.clips is None else side_by_side.read(asked.clips) if listed else side_by_side.choose(
+        c.experiments[0])
+    store.write_text(asked.out, comparison_page.build(c, clips))
     print(told(c))
+    if clips and not listed:
+        side_by_side.write(asked.clips, clips)
+        print(f"\nwritten: {asked.clips.as_posix()}, {len(clips)} clips that {c.experiments[0].label} chose")
     print(f"\nwritten: {asked.out.as_posix()}")
 
 

@@ -1,12 +1,14 @@
 """`python -m mer.tune mol.k=2,4,6,8`: choose one knob on validation subjects, never on a tested one's fold.
 
-MOL's paper chooses k, the neighbours of CCC, on validation subsets of CASME II's five classes, then fixes it. Here: a
-few times, some subjects are drawn and taken out, the network is trained on the others once per value, and its mean
+A few times, some subjects are drawn and taken out, the network is trained on the others once per value, and its mean
 log-likelihood and accuracy on the subjects taken out are pooled. The label stores of the last `dvc repro` are used;
 the networks start from random weights, since a pretrained one has seen one value only.
 
 The subjects that choose are later tested too. One knob of few values, chosen once, leaks little; to leak nothing, name
-`--leave-out` subjects and report on those alone.
+`--leave-out` subjects and report on those alone, or choose `--inside` each fold: on subjects of its training part, once
+per value and fold, then a network of the fold's own choice is trained on all of that part and tested. MOL's paper draws
+its validation sets so for k, the neighbours of CCC, on CASME II's five classes, but then fixes the value that is best
+over all of them: it is told beside, and a subject who is tested took part in it.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import dataclasses
 import math
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from mer import params
@@ -49,32 +52,14 @@ def with_value(p, key: str, text: str):
     return changed
 
 
-def trial(job) -> tuple[float, int, int]:
-    """(summed log-likelihood, right, clips) of one value on one draw of validation subjects."""
-    import torch
-
-    from mer.training import engine, folds
-
-    plan, people, seed = job
-    p = plan.params
-    engine.configure(p.train.threads, p.train.precision)
-    clips = folds.load_clips(plan)
-    valid = torch.tensor([i for i, e in enumerate(clips.entries) if e.subject in people])
-    rest = torch.tensor([i for i, e in enumerate(clips.entries) if e.subject not in people])
-    model, _ = folds.start_model(plan, clips, rest, seed, "tune")
-    budget = dataclasses.replace(engine.budget(p, p.train), checkpoint_every=p.train.steps + 1)
-    engine.train(model, plan.task, clips, rest, budget, seed=seed, state=plan.scratch / "unused.pt", desc="tune")
-    values, truth = folds.probabilities(plan, model, clips, valid), clips.label[valid.to(plan.device)].cpu()
-    likelihood = values.clamp_min(1e-12).log()[torch.arange(len(truth)), truth].sum().item()
-    return likelihood, int((values.argmax(1) == truth).sum()), len(truth)
-
-
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     made = argparse.ArgumentParser(prog=prog("mer.tune"), description=__doc__.splitlines()[0])
     made.add_argument("knob", metavar="KEY=V1,V2,...", help="a key of params.yaml and the values to compare")
     made.add_argument("--subjects", type=int, default=3, help="validation subjects per draw (default 3)")
-    made.add_argument("--draws", type=int, default=3, help="draws of validation subjects (default 3)")
+    made.add_argument("--draws", type=int, help="draws of validation subjects (default 3)")
+    made.add_argument("--inside", action="store_true", help="choose inside each fold of the protocol, one draw of its "
+                      "training subjects each, and test the choice")
     made.add_argument("--leave-out", nargs="*", default=[], metavar="SUBJECT", help="subjects that take no part")
     return made
 
@@ -90,11 +75,13 @@ def run() -> None:
     values = list(dict.fromkeys(filter(None, values.split(","))))
     if not equals or len(values) < 2:
         raise MerError(f"tune: {asked.knob!r}; expected KEY=V1,V2,... with two values or more")
+    if asked.inside and asked.draws is not None:
+        raise MerError("tune: --inside draws once a fold; leave --draws out")
     p = open_run("workspace", freshness.LABELS).params
     settings = {value: with_value(p, key, value) for value in values}
 
     from mer.evaluation.protocols import inner_subjects
-    from mer.training import engine, entries, folds
+    from mer.training import choice, engine, entries, folds
 
     device = engine.pick_device(p.train.device)
     clips, classes = entries.collect(DATA, {name: label_set(name, p.classes, DATA / "aligned") for name in p.datasets})
@@ -104,27 +91,80 @@ def run() -> None:
             raise MerError(f"tune: --leave-out {name}; expected of {', '.join(sorted(people))}")
     clips = tuple(entry for entry in clips if entry.subject not in asked.leave_out)
     people -= set(asked.leave_out)
-    jobs = []
-    for value, changed in settings.items():
-        plan = folds.Plan(changed, DATA, clips, classes, None, parallel.scratch_dir("tune"), device)
-        for draw in range(asked.draws):
-            held = tuple(inner_subjects(people, asked.subjects, (p.seeds[0], "tune", draw)))
-            jobs.append((value, (plan, held, engine.derive(p.seeds[0], "tune", draw))))
+    plans = {value: folds.Plan(changed, DATA, clips, classes, None, parallel.scratch_dir("tune"), device)
+             for value, changed in settings.items()}
     workers = p.train.workers or max(1, parallel.cores() // p.train.threads if device == "cpu" else 1)
-    results = parallel.run_items(trial, jobs, desc=f"tune {key}", unit="training", workers=workers)
-    totals = defaultdict(lambda: [0.0, 0, 0])
-    for (value, _), result in zip(jobs, results, strict=True):
-        totals[value] = [a + b for a, b in zip(totals[value], result, strict=True)]
-    rows = [[value, likelihood / n, right / n, n] for value, (likelihood, right, n) in totals.items()]
+    if asked.inside:
+        _inside(key, plans, asked.subjects, workers)
+        return
+    jobs = []
+    for value, plan in plans.items():
+        for draw in range(3 if asked.draws is None else asked.draws):
+            held = set(inner_subjects(people, asked.subjects, (p.seeds[0], "tune", draw)))
+            jobs.append((value, choice.without(plan, held, engine.derive(p.seeds[0], "tune", draw), range(len(clips)))))
+    results = parallel.run_items(choice.judge, jobs, desc=f"tune {key}", unit="training", workers=workers)
+    rows = _pooled(zip((value for value, _ in jobs), results, strict=True))
     header = [key, "log_likelihood", "accuracy", "validation_clips"]
     store.write_csv(Path("reports/tune") / f"{key}.csv", header, rows)
-    print(f"{key:>16} {'log-likelihood':>15} {'accuracy':>9}   ({rows[0][3]} validation clips each; chance "
-          f"{1 / len(classes):.3f} and {-math.log(len(classes)):.3f})")
-    for value, likelihood, accuracy, _ in rows:
-        print(f"{value:>16} {likelihood:15.4f} {accuracy:9.3f}")
+    _tell(key, rows, len(classes))
     best = max(rows, key=lambda row: row[1])[0]
     print(f"best by log-likelihood: dvc exp run -S {key}={best}")
     print(f"written: reports/tune/{key}.csv", file=sys.stderr)
+
+
+def _pooled(results: Iterable[tuple[str, tuple[float, int, int]]]) -> list[list]:
+    """A row a value: itself, mean log-likelihood, accuracy, clips."""
+    totals = defaultdict(lambda: [0.0, 0, 0])
+    for value, result in results:
+        totals[value] = [a + b for a, b in zip(totals[value], result, strict=True)]
+    return [[value, likelihood / n, right / n, n] for value, (likelihood, right, n) in totals.items()]
+
+
+def _tell(key: str, rows: list[list], classes: int) -> None:
+    print(f"{key:>16} {'log-likelihood':>15} {'accuracy':>9}   ({rows[0][3]} validation clips each; chance "
+          f"{1 / classes:.3f} and {-math.log(classes):.3f})")
+    for value, likelihood, accuracy, _ in rows:
+        print(f"{value:>16} {likelihood:15.4f} {accuracy:9.3f}")
+
+
+def _inside(key: str, plans: dict, subjects: int, workers: int) -> None:
+    """Choose in each fold alone, then test the choice there."""
+    from mer.evaluation import metrics, predictions, significance
+    from mer.training import choice, folds
+
+    (first, *_), seed = plans.values(), next(iter(plans.values())).params.seeds[0]
+    parts = folds.split(first)
+    jobs = [(value, choice.inside(plan, fold, subjects, seed)) for value, plan in plans.items() for fold in parts]
+    results = parallel.run_items(choice.judge, jobs, desc=f"tune {key}", unit="training", workers=workers)
+    found = dict(zip([(value, fold.name) for value in plans for fold in parts], results, strict=True))
+    chosen = {fold.name: max(plans, key=lambda value, fold=fold: found[value, fold.name][0]) for fold in parts}
+    last = [(fold.name, (choice.outside(plans[value], fold, seed), fold.name, seed))
+            for value in plans for fold in parts if chosen[fold.name] == value]  # each plan's clips are loaded once
+    done = parallel.run_items(choice.tested, last, desc="tune, chosen", unit="fold", workers=workers)
+    tables = {name: table for (name, _), table in zip(last, done, strict=True)}
+    out, t = Path("reports/tune") / f"{key}-inside.csv", predictions.concat(done)
+    held = {fold.name: sorted({first.entries[i].subject for i in trial.test})
+            for fold, (_, trial) in zip(parts, jobs, strict=False)}
+    store.write_csv(out, ["fold", "validation_subjects", *(f"log_likelihood_{value}" for value in plans), "chosen",
+                          "tested_clips", "right"], [
+        [fold.name, " ".join(held[fold.name]), *(found[value, fold.name][0] / found[value, fold.name][2]
+                                                 for value in plans), chosen[fold.name],
+         len(own), int((own.predicted == own.label).sum())]
+        for fold, own in ((fold, tables[fold.name]) for fold in parts)])
+    predictions.write(out.with_name(f"{key}-inside-predictions.csv"), t)
+    rows = _pooled((value, found[value, fold.name]) for value in plans for fold in parts)
+    _tell(key, rows, len(first.classes))
+    print("chosen inside the folds: " + ", ".join(f"{value} in {n}" for value in plans
+                                                  if (n := list(chosen.values()).count(value))))
+    counts = significance.subject_confusions(t)
+    interval = significance.bootstrap(counts, metrics.accuracy, first.params.evaluate.bootstrap,
+                                      first.params.evaluate.seed)
+    print(f"accuracy on the tested clips, each by a network of its fold's choice: "
+          f"{float(metrics.accuracy(counts.sum(0))):.3f}"
+          + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "") + f", {len(t)} clips, seed {seed}")
+    best = max(rows, key=lambda row: row[1])[0]
+    print(f"best over the validation subjects of all folds together: dvc exp run -S {key}={best}")
+    print(f"written: {out.as_posix()}, {key}-inside-predictions.csv", file=sys.stderr)
 
 
 if __name__ == "__main__":

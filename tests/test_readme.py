@@ -72,7 +72,8 @@ NOT_RUN = {
         "installs packages, and is a measurement of ten minutes",
 }
 WORDS = {"casme2/sub01": "synthetic/s01"}  # what the miniature has instead
-MORE = {"python -m mer.tune mol.k=2,4,6,8": ("--subjects", "1", "--draws", "1")}  # it has three subjects only
+MORE = {"python -m mer.tune mol.k=2,4,6,8": ("--subjects", "1", "--draws", "1"),  # it has three subjects only
+        "python -m mer.tune mol.k=2,4 --inside": ("--subjects", "1")}
 COMMANDS_OUTS = ("reports/comparison", "reports/comparison.html", "reports/tune", "predict/")  # no stage makes these
 
 

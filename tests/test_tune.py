@@ -1,9 +1,13 @@
 """python -m mer.tune: one knob chosen on validation subjects, the others left out, and what is refused."""
 
+import contextlib
 import csv
+import re
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import yaml
 from pipeline import ROOT, write_params
@@ -11,6 +15,7 @@ from training import test_folds as tools
 
 from mer import params
 from mer.base import store
+from mer.evaluation import predictions
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,54 @@ def test_every_value_is_tried_on_the_same_subjects_and_the_best_is_told(project)
     assert (project / "reports/tune/mol.k.csv").read_bytes() == before
 
 
+def rows_of(path) -> list[dict]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_inside_a_fold_its_tested_subject_takes_no_part(project, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(project, other, symlinks=True)
+    with contextlib.chdir(other):  # other pictures and labels of s02, the same of all others
+        about = store.read_json("data/aligned/own/summary.json")["index"]
+        tools.write_stores(other / "data", params.load(), other_subject="own/s02")
+        store.write_json("data/aligned/own/summary.json", store.read_json("data/aligned/own/summary.json")
+                         | {"index": about})
+    found = []
+    for root in (project, other):
+        done = tune(root, "mol.k=1,2", "--inside", "--subjects", "1")
+        assert done.returncode == 0, done.stderr
+        found.append({row["fold"]: row for row in rows_of(root / "reports/tune/mol.k-inside.csv")})
+    before, after = found
+    assert list(before) == ["own/s01", "own/s02", "own/s03"]
+    keys = ("validation_subjects", "log_likelihood_1", "log_likelihood_2", "chosen")
+    assert [before["own/s02"][key] for key in keys] == [after["own/s02"][key] for key in keys]
+    assert all(before[name]["log_likelihood_1"] != after[name]["log_likelihood_1"] for name in ("own/s01", "own/s03"))
+    for name, row in before.items():
+        assert row["validation_subjects"] not in (name, "") and row["log_likelihood_1"] != row["log_likelihood_2"]
+        assert row["chosen"] == max("12", key=lambda value, row=row: float(row[f"log_likelihood_{value}"]))
+    tables = [predictions.read(root / "reports/tune/mol.k-inside-predictions.csv") for root in (project, other)]
+    mine = [t.rows(t.subject == "own/s02") for t in tables]
+    assert (mine[0].p != mine[1].p).any(), "it is tested on them"
+    t = tables[0]
+    assert len(t) == 8 and (t.fold == t.subject).all()
+    assert sum(int(row["right"]) for row in before.values()) == int((t.predicted == t.label).sum())
+    assert sum(int(row["tested_clips"]) for row in before.values()) == len(t)
+
+
+def test_inside_tells_the_choices_the_accuracy_and_the_papers_rule(project):
+    done = tune(project, "mol.k=1,2", "--inside", "--subjects", "1")
+    rows = rows_of(project / "reports/tune/mol.k-inside.csv")
+    t = predictions.read(project / "reports/tune/mol.k-inside-predictions.csv")
+    counted = ", ".join(f"{value} in {n}" for value in "12" if (n := [row["chosen"] for row in rows].count(value)))
+    assert f"chosen inside the folds: {counted}\n" in done.stdout
+    assert f"fold's choice: {np.mean(t.predicted == t.label):.3f} [" in done.stdout and "8 clips, seed 0" in done.stdout
+    assert re.search(r"of all folds together: dvc exp run -S mol.k=[12]\n", done.stdout)
+    before = (project / "reports/tune/mol.k-inside.csv").read_bytes()
+    assert tune(project, "mol.k=1,2", "--inside", "--subjects", "1").returncode == 0
+    assert (project / "reports/tune/mol.k-inside.csv").read_bytes() == before
+
+
 @pytest.mark.parametrize(("stage", "locked", "message"), [
     ("align@own", {"align.size": 1}, "but the finished run was made with 1 (dvc.lock, stage align@own); put it back"),
     ("train", {"lr": 9.0}, "--leave-out own/s09; expected of")])  # refused for the subject only
@@ -73,6 +126,8 @@ def test_label_stores_of_another_alignment_are_refused_and_another_training_is_n
     (["mol.k=4,many"], "mol.k = 'many'; expected a whole number"),
     (["mol.k=4,9999"], "mol.k = 9999: expected 1 to"),
     (["mol.k=1,2", "--leave-out", "own/s09"], "--leave-out own/s09; expected of own/s01, own/s02, own/s03"),
+    (["mol.k=1,2", "--inside", "--draws", "2"], "--inside draws once a fold; leave --draws out"),
+    (["mol.k=1,2", "--inside", "--subjects", "2"], "at least one must be left to train on"),
     (["mol.k=1,2", "--subjects", "3"], "at least one must be left to train on"),
 ])
 def test_what_cannot_be_tuned_is_refused(project, words, message):

@@ -20,7 +20,17 @@ def read(data: Path, seed: int, fold: str, names: Iterable[str] | None = None) -
     Raises:
         MerError: the file is missing or damaged.
     """
-    return store.read_shard(data / "folds" / str(seed) / fold.replace("/", "_") / "outputs.h5", names)[0]
+    return store.read_shard(data / place(seed, fold), names)[0]
+
+
+def place(seed: int, fold: str) -> str:
+    """Where the data folder has a fold's file."""
+    return f"folds/{seed}/{fold.replace('/', '_')}/outputs.h5"
+
+
+def frames_place(subject: str) -> str:
+    """Where the data folder has the aligned frames of a subject's clips."""
+    return f"aligned/{dataset_of(subject)}/{records.shard_name(subject)}"
 
 
 def sampled(row: Predictions, data: Path, crop: int, sampling: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +43,7 @@ def sampled(row: Predictions, data: Path, crop: int, sampling: dict) -> tuple[np
         MerError: a shard is missing.
     """
     clip, subject = str(row.clip_id[0]), str(row.subject[0])
-    aligned = store.read_shard(data / "aligned" / dataset_of(subject) / records.shard_name(subject))[0][clip]
+    aligned = store.read_shard(data / frames_place(subject))[0][clip]
     index = records.sets_of(clip, aligned, sets=1, **sampling)[0]  # set 0, the one that is tested
     inset = (aligned["frames"].shape[-1] - crop) // 2
     inside = slice(inset, inset + crop)

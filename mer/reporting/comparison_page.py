@@ -7,22 +7,29 @@ from pathlib import Path
 import numpy as np
 
 from mer.evaluation import metrics
-from mer.reporting import comparison, html, plots
+from mer.reporting import comparison, curves, html, plots, side_by_side
 from mer.reporting.comparison import Against, Comparison, Experiment
+from mer.reporting.curves import COLOURS, MARKERS
+from mer.reporting.side_by_side import Chosen
 
-MARKERS, COLOURS = "osDv^P", (plots.MAIN, plots.WARM, plots.INK, "#6a4c93", "#3d7a2a", "#8a6d00")
 FOOTER = "Made by mer.compare from each experiment's params.yaml, reports/metrics.json and reports/predictions.csv."
+FACES = (" The pictures of clips are of what its folds kept; they show faces: pass the page on only as the releases' "
+         "agreements allow.")
 
 
-def build(c: Comparison) -> str:
-    """The page as text."""
+def build(c: Comparison, clips: list[Chosen] | None = None) -> str:
+    """The page as text; `clips`: those that are drawn side by side.
+
+    Raises:
+        MerError: the clips cannot be drawn so, see `side_by_side.draw`.
+    """
     first, *_ = c.experiments
     title = f"{', '.join(one.experiment.label for one in c.against)} against {first.label}"
     badges = "".join(f'<span class="badge">{escape(words)}</span>' for words in _badges(c))
     ledes = "".join(html.paragraph(_lede(c, one), "lede") for one in c.against)
-    parts = "".join((_about(c), _parameters(c), _scores(c), _tests(c), _pictures(c)))
+    parts = "".join((_about(c), _parameters(c), _scores(c), _curve(c), _tests(c), _pictures(c), _clips(c, clips or [])))
     return html.document(title, over="finished experiments, compared", heading=title, skip="the comparison",
-                         head=badges + ledes, main=parts, footer=FOOTER)
+                         head=badges + ledes, main=parts, footer=FOOTER + (FACES if clips else ""))
 
 
 def _badges(c: Comparison) -> list[str]:
@@ -71,6 +78,15 @@ def _scores(c: Comparison) -> str:
                        "told by the differences below, not by whether these intervals overlap.", "quiet"))
 
 
+def _curve(c: Comparison) -> str:
+    if not (key := curves.knob(c)):
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = html.figures([html.figure(curves.draw(c, key, Path(folder)))])
+    return html.section("curve", f"Over {key}", drawn, html.paragraph(
+        "Experiments of this project alone. Choosing the highest point is choosing on the tested subjects.", "quiet"))
+
+
 def _tests(c: Comparison) -> str:
     parts, several = [], len(c.against) > 1
     for one in c.against:
@@ -108,6 +124,16 @@ def _pictures(c: Comparison) -> str:
                             .replace("<figcaption><b>", f"<figcaption><b>{escape(e.label)}: ", 1))
         return (html.section("confusion", "Confusion matrices", html.figures(matrices))
                 + html.section("subjects", "Subjects", html.figures([html.figure(bars)])))
+
+
+def _clips(c: Comparison, clips: list[Chosen]) -> str:
+    if not clips:
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = html.figures(map(html.figure, side_by_side.draw(c, clips, Path(folder))), "wide")
+    return html.section("clips", "The same clips", drawn, html.paragraph(
+        "Each network has never seen the subject; it is the one after the last step, of the run's first seed. A few "
+        "clips show what is meant by a number, and prove none.", "quiet"))
 
 
 def subjects(experiments: tuple[Experiment, ...], folder: Path) -> Path:

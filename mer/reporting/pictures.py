@@ -1,6 +1,8 @@
 """What the drawings of the three models share: which clips are drawn, their frames, axes for pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -10,6 +12,26 @@ from mer.reporting import plots
 
 GRAY = {"cmap": "gray", "vmin": 0, "vmax": 255}
 SIGNED = LinearSegmentedColormap.from_list("signed", [plots.MAIN, "#ffffff", plots.WARM])  # darker, equal, brighter
+
+
+@dataclass(frozen=True)
+class Look:
+    """A tested clip of a run: its one row of the predictions, and what `outputs.sampled` wants beside it."""
+
+    row: Predictions
+    data: Path
+    crop: int
+    sampling: dict
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of pictures. `cells` from above: each draws into axes, or is words that stand there instead; `below`:
+    lines under the lowest."""
+
+    title: str
+    cells: tuple[Callable | str, ...]
+    below: tuple[str, ...] = ()
 
 
 def ranked(t: Predictions, badness: np.ndarray, count: int) -> Iterator[tuple[int, Predictions, str]]:
@@ -31,6 +53,16 @@ def frame_axes(ax, shape: tuple[int, ...]) -> None:
     plots.style(ax)
     ax.set(xticks=[], yticks=[], xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))
     ax.spines[:].set(visible=True, color=plots.GRID)
+
+
+def shown(image: np.ndarray, *more: Callable, **how) -> Callable:
+    """What draws a picture (H, W) or (H, W, channels) into axes, `how` as imshow takes it, then `more` over it."""
+    def draw(ax) -> None:
+        ax.imshow(image, **(how or ({} if image.ndim > 2 else GRAY)))
+        for one in more:
+            one(ax)
+        frame_axes(ax, image.shape)
+    return draw
 
 
 def signed(ax, difference: np.ndarray, longest: float) -> None:

@@ -37,16 +37,20 @@ class Source:
             MerError: it is not there, or its content is not in the cache.
         """
         found = self.plain(path)
-        if found is not None:
-            return found
+        return self._decoded(path, self.content(path)) if found is None else found
+
+    def content(self, path: str) -> bytes:
+        """The bytes of a file of the folder, or of one that DVC tracks; else as `text`."""
         if self.folder is not None:
+            if (self.folder / path).is_file():
+                return (self.folder / path).read_bytes()
             raise MerError(f"{self.name}: no {path} there; run `dvc checkout` (or `dvc pull`) to fetch it, `dvc repro` "
                            "to make it")
         from dvc_data.index import DataIndexDirError
 
         try:
             with _quiet():
-                return self._decoded(path, self._tracked.read_bytes(path))
+                return self._tracked.read_bytes(path)
         except DataIndexDirError:  # the list of the folder that it is in
             raise MerError(self._not_cached(path)) from None
         except FileNotFoundError:

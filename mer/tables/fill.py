@@ -1,7 +1,8 @@
 """The papers' tables, filled: published numbers in their own columns, ours in others, never in one cell.
 
 A column with `mean_of: [0, 2]` is the mean of these columns. A table of kind `rank_sum` (FDP's Tables 12 and 13) is
-recomputed from the published numbers of others, see rank_sums.py.
+recomputed from the published numbers of others, see rank_sums.py; one of kind `releases` (1 to 3) counts clips, see
+releases.py.
 """
 
 import dataclasses
@@ -27,6 +28,10 @@ def fill(book: dict, name: str, runs: list[Run]) -> Table:
         from mer.tables import rank_sums  # here, because it makes tables of this module
 
         return rank_sums.fill(book, name)
+    if spec.get("kind") == "releases":
+        from mer.tables import releases  # likewise
+
+        return releases.fill(book, name, runs)
     columns, stub = spec["columns"], spec["stub"]
     others = _other_columns(book, spec, runs)
     notes, marks = [], Marks([column["metric"] for column in columns], book.get("budget", {}))
@@ -82,7 +87,7 @@ def records(book: dict, name: str, runs: list[Run]) -> list[dict[str, object]]:
     unknown is empty. The mean of several runs has no interval. `variant` and `budget`: what is not the paper's.
     """
     spec = book["tables"][name]
-    if spec.get("kind") == "rank_sum":
+    if "kind" in spec:
         return []
     columns, others, found = spec["columns"], _other_columns(book, spec, runs), []
     lines = [_Line(book, spec, group, row) for group in spec["groups"] for row in group["rows"]]
@@ -127,8 +132,9 @@ def _record(name: str, line: "_Line", column: dict, published: object, runs: lis
 def main_tables(tables: list[Table]) -> list[Table]:
     """Those that a page about one run shows: where it is a row, else where it would be on another dataset, else the
     paper's first table."""
+    of_runs = [table for table in tables if any(row.kind != "other" for row in table.rows)]
     return ([table for table in tables if table.filled]
-            or [table for table in tables if table.elsewhere or table.variants][:1] or tables[:1])
+            or [table for table in tables if table.elsewhere or table.variants][:1] or of_runs[:1])
 
 
 @dataclass(frozen=True)

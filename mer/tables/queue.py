@@ -92,8 +92,9 @@ def run(words: list[str]) -> None:
     args = parser.parse_args(words)
     name = known(args.name)
     book = paper(name.split("-")[0])
-    if book["tables"][name].get("kind") == "rank_sum":
-        _say(f"{name} is recomputed from the paper's own numbers, there is nothing to run; `python -m mer.tables "
+    if kind := book["tables"][name].get("kind"):
+        of = {"rank_sum": "is recomputed from the paper's own numbers", "releases": "counts clips of releases"}[kind]
+        _say(f"{name} {of}, there is nothing to run; `python -m mer.tables "
              f"{name}` writes it")
         return
     raw = read_yaml(Path("params.yaml"))

@@ -17,7 +17,7 @@ from mer.tables import rows as demands
 
 RAW = read_yaml(Path(__file__).parents[2] / "params.yaml")
 NAMES = [(short, name) for short in demands.PAPERS for name, spec in demands.paper(short)["tables"].items()
-         if spec.get("kind") != "rank_sum"]
+         if "kind" not in spec]
 # What says which data, which split, where it ran and how it was judged, which a table's columns and notes tell
 BESIDE = {"model", "datasets", "classes", "protocol", "seeds", "profile", "selection", "shuffle_labels",
           "ma2mi.sd_vae", *(f"train.{key}" for key in (

@@ -123,7 +123,7 @@ def test_a_run_without_the_number_of_the_column_does_not_fill_it(raw):
 def test_names_are_free_and_valid_for_dvc(raw):
     seen = set()
     for name in demands.names():
-        if demands.paper(name.split("-")[0])["tables"][name].get("kind") != "rank_sum":
+        if demands.paper(name.split("-")[0])["tables"][name].get("kind") is None:
             jobs, _ = planned(name, raw)
             assert len({job.name for job in jobs}) == len(jobs) == len({job.params for job in jobs})
             seen |= {job.name for job in jobs}
@@ -206,6 +206,8 @@ def test_commands_stand_alone_on_stdout(monkeypatch, capsys):
     assert "mol.k 5 (paper 4): such runs stand below the rows, as variants" in told.err
     told = called(monkeypatch, capsys, "queue", "fdp-12")
     assert told.out == "" and "recomputed from the paper's own numbers, there is nothing to run" in told.err
+    told = called(monkeypatch, capsys, "queue", "fdp-1")
+    assert told.out == "" and "fdp-1 counts clips of releases, there is nothing to run" in told.err
     with pytest.raises(MerError, match="table 'mol8' is in none of the papers; did you mean mol-8?"):
         called(monkeypatch, capsys, "queue", "mol8")
     with pytest.raises(MerError, match="data/raw/smic does not exist"):

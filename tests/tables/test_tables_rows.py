@@ -18,7 +18,7 @@ from mer.training import task as tasks
 
 ROOT = Path(__file__).parents[2]
 NAMES = [(short, name) for short in demands.PAPERS for name, spec in demands.paper(short)["tables"].items()
-         if spec.get("kind") != "rank_sum"]
+         if "kind" not in spec]
 LAMBDAS = dict.fromkeys(("lambda_f", "lambda_m", "lambda_d", "lambda_r"), 1.0)
 RAW = read_yaml(ROOT / "params.yaml")
 

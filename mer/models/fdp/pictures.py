@@ -1,5 +1,6 @@
 """FDP's pictures: true and constructed dynamic image of a clip, and its rank scores over time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import numpy as np
 from mer.evaluation import outputs
 from mer.evaluation.predictions import Predictions
 from mer.reporting import clip_pictures, pictures, plots
+from mer.reporting.pictures import Column, Look
 
 TITLE = "Dynamic image and rank scores"  # of the pictures of a clip of one's own
-
+BY = {"mse": "dynamic image"}  # the error that says which clip is the best
 BAND = (10, 90)  # percentiles of the clips
 
 
@@ -95,6 +97,32 @@ def _draw_clip(onset: np.ndarray, made: dict[str, np.ndarray], row: Predictions,
     ordered = "" if scores is None else f"; below, the rank score of each sampled frame beside {k_line(slope)}"
     plots.save(fig, path, title, "Onset frame in the centre crop, the dynamic image of the sampled frames, the one "
                f"that the network constructs, and their absolute difference{ordered}: {'; '.join(words)}.", synthetic)
+
+
+def across(looks: Sequence[Look]) -> tuple[tuple[str, ...], list[Column], list[Column]]:
+    """One clip in several runs, as in Fig. 4 and Table 15: names of the rows, columns of what is to be met, a column a
+    run."""
+    kept = [outputs.read(one.data, int(one.row.seed[0]), str(one.row.fold[0]))[str(one.row.clip_id[0])]
+            for one in looks]
+    frames = outputs.sampled(looks[0].row, looks[0].data, looks[0].crop, looks[0].sampling)[0]
+    made = [tuple(one[name].astype(np.float32) for name in ("dynamic_label", "dynamic")) if "dynamic" in one else None
+            for one in kept]
+    errors = [np.abs(pair[1] - pair[0]) for pair in made if pair]
+    worst = max([0.05, *(float(np.quantile(error, 0.995)) for error in errors)])
+    unit = {"cmap": "gray", "vmin": 0, "vmax": 1}
+    scale = {"cmap": plots.SHADES, "vmin": 0, "vmax": worst}
+    truth = next((pictures.shown(pair[0], **unit) for pair in made if pair), "no run constructs it")
+
+    def of_run(one: Look, pair: tuple[np.ndarray, np.ndarray] | None) -> Column:
+        if pair is None:
+            return Column("", ("no dynamic image task", ""))
+        return Column("", (pictures.shown(pair[1], **unit), pictures.shown(
+            np.abs(pair[1] - pair[0]), lambda ax: pictures.note(ax, f"dark = {worst:.2f}"), **scale)),
+            (f"error x 1000: {1000 * one.row.aux['mse'][0]:.2f}",))
+
+    return ("dynamic image", "its absolute error"), [
+        Column("first and last frame", tuple(map(pictures.shown, frames[[0, -1]]))), Column("true", (truth, ""))], [
+        of_run(*both) for both in zip(looks, made, strict=True)]
 
 
 def score_axes(ax, k: np.ndarray, slope: float) -> None:

@@ -1,5 +1,6 @@
 """MA2MI's pictures: onset, apex, their difference, and Grad-CAM over the onset beside what truly moves (Fig. 6)."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +12,7 @@ from mer.evaluation import outputs
 from mer.evaluation.grad_cam import Compared
 from mer.evaluation.predictions import Predictions
 from mer.reporting import pictures, plots
+from mer.reporting.pictures import Column, Look
 
 TITLE = "Where the network looks"  # of the pictures of a clip of one's own
 
@@ -94,6 +96,26 @@ def _draw_clip(onset: np.ndarray, apex: np.ndarray, heat: np.ndarray, truth: Com
     plots.save(fig, path, f"{rank} clip by probability of the true class: {pictures.name_of(row)}",
                "Onset and apex frame in the centre crop, their difference, and Grad-CAM of the predicted class on the "
                f"last block of the action encoder over the onset{outlined}: {'; '.join(words)}.", synthetic)
+
+
+def across(looks: Sequence[Look]) -> tuple[tuple[str, ...], list[Column], list[Column]]:
+    """One clip in several runs: names of the rows, columns of its frames, a column a run with its heat."""
+    first = looks[0]
+    onset, apex = outputs.sampled(first.row, first.data, first.crop, first.sampling)[0].astype(np.float32)
+    side = onset.shape[0]
+
+    def heat(one: Look) -> Callable:
+        found = outputs.read(one.data, int(one.row.seed[0]), str(one.row.fold[0]), ("grad_cam",))
+        warm = overlay(found[str(one.row.clip_id[0])]["grad_cam"].astype(np.float32))
+        return pictures.shown(onset, lambda ax: ax.imshow(
+            warm, extent=(-0.5, side - 0.5, side - 0.5, -0.5), interpolation="bilinear"), **pictures.GRAY, alpha=0.75)
+
+    def change(ax) -> None:
+        pictures.signed(ax, apex - onset, pictures.reach(apex - onset))
+        pictures.frame_axes(ax, onset.shape)
+
+    return ("Grad-CAM",), [Column("onset", (pictures.shown(onset),)), Column("apex - onset", (change,))], [
+        Column("", (heat(one),)) for one in looks]
 
 
 def own_clip(judged, folder: Path) -> list[Path]:

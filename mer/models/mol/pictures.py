@@ -1,5 +1,6 @@
 """MOL's pictures: two frames, TV-L1 and estimated flow, the warp of Eq. (11), landmarks by dlib and estimated."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from mer.evaluation import outputs
 from mer.evaluation.predictions import Predictions
 from mer.reporting import clip_pictures, pictures, plots
 from mer.reporting.flow_colours import flow_colours, wheel
+from mer.reporting.pictures import Column, Look
 
 TITLE = "Landmarks and flow"  # of the pictures of a clip of one's own
+BY = {"epe": "flow", "nme": "landmarks"}  # errors that say which clip is the best, the first that there is
 FAINT = 0.15  # pixels of motion below which a flow is all but transparent
 
 
@@ -18,10 +21,11 @@ FAINT = 0.15  # pixels of motion below which a flow is all but transparent
 class Seen:
     """One clip's pair of frames with labels and estimates, all in pixels of the centre crop of side C.
 
-    first, second: (C, C) uint8, frames I_k and I_{k+1}; truth (68, 2): dlib's points of I_{k+1}. `label`, `estimate`:
-    (2, C, C) flow I_k -> I_{k+1}, or None without that task; `points`: (68, 2) estimated, or None.
+    k; first, second: (C, C) uint8, frames I_k and I_{k+1}; truth (68, 2): dlib's points of I_{k+1}; label, estimate:
+    (2, C, C) flow I_k -> I_{k+1}, or None without that task; points: (68, 2) estimated, or None.
     """
 
+    k: int
     first: np.ndarray
     second: np.ndarray
     truth: np.ndarray
@@ -43,31 +47,32 @@ def draw(t: Predictions, data: Path, folder: Path, count: int, synthetic: bool, 
 
     Arguments as in `clips_drawn.draw`, the predictions of one seed. Returns the number of pictures written.
     """
-    key = next((name for name in ("epe", "nme") if np.isfinite(t.aux[name]).all()), None)
+    key = next((name for name in BY if np.isfinite(t.aux[name]).all()), None)
     if key is None or not count:
         return 0
     number = 0
     for number, row, rank in pictures.ranked(t, t.aux[key], count):
-        _draw_clip(look(row, data, crop, sampling), row, rank, {"epe": "flow", "nme": "landmarks"}[key],
+        _draw_clip(look(row, data, crop, sampling), row, rank, BY[key],
                    folder / f"clip_{number}.png", synthetic)
     return number
 
 
-def look(row: Predictions, data: Path, crop: int, sampling: dict) -> Seen:
-    """The pair of frames with the largest labelled motion (without flow: the middle pair) of a table's one row.
+def look(row: Predictions, data: Path, crop: int, sampling: dict, k: int | None = None) -> Seen:
+    """Pair `k` of a table's one row; by default that of the largest labelled motion (without flow: the middle one).
 
     Raises:
         MerError: a shard is missing.
     """
     made = outputs.read(data, int(row.seed[0]), str(row.fold[0]))[str(row.clip_id[0])]
     frames, points = outputs.sampled(row, data, crop, sampling)
-    k, label, estimate = (len(frames) - 1) // 2, None, None
+    label = estimate = None
     if "flow" in made:
         motion = np.hypot(*made["flow_label"].astype(np.float32).transpose(1, 0, 2, 3)).mean((1, 2))
-        most = int(motion.argmax())
-        k = int(made["pair"][most])
-        label, estimate = (made[name][most].astype(np.float32) for name in ("flow_label", "flow"))
-    return Seen(frames[k], frames[k + 1], points[k + 1], label, estimate,
+        k = int(made["pair"][motion.argmax()]) if k is None else k
+        for at in np.flatnonzero(made["pair"] == k):  # one, or none where the run has labels of other pairs
+            label, estimate = (made[name][at].astype(np.float32) for name in ("flow_label", "flow"))
+    k = (len(frames) - 1) // 2 if k is None else k
+    return Seen(k, frames[k], frames[k + 1], points[k + 1], label, estimate,
                 made["landmarks"][k] if "landmarks" in made else None)
 
 
@@ -125,6 +130,48 @@ def _draw_clip(seen: Seen, row: Predictions, rank: str, by: str, path: Path, syn
     flow = ", flow by TV-L1 and estimated, and frame k+1 warped back by Eq. (11)" if with_flow else ""
     plots.save(fig, path, title, "Two consecutive sampled frames in the centre crop, landmarks by dlib and estimated"
                f"{flow}: {told}.", synthetic)
+
+
+def across(looks: Sequence[Look]) -> tuple[tuple[str, ...], list[Column], list[Column]]:
+    """One clip in several runs, as in Fig. 5 and 6: names of the rows, columns of what is to be met, a column a run.
+
+    All show one pair of frames, that of the largest motion in the first run with flow.
+    """
+    places = [(one.row, one.data, one.crop, one.sampling) for one in looks]
+    found = [look(*place) for place in places]
+    with_flow = [seen for seen in found if seen.label is not None]
+    k = (with_flow or found)[0].k
+    seen = [look(*place, k) for place in places]
+    (first, second), truth = (seen[0].first, seen[0].second), seen[0].truth
+    labels = [one.label for one in seen if one.label is not None]
+    names = ("landmarks", "flow", "k+1 warped to k", "minus frame k") if labels else ("landmarks",)
+    longest = max(float(np.quantile(np.hypot(*labels[0]), 0.995)), 0.1) if labels else 0.0
+    most = pictures.reach(second.astype(np.float32) - first)
+
+    def of_flow(flow: np.ndarray | None, without: str, *more: Callable) -> tuple[Callable | str, ...]:
+        if not labels or flow is None:
+            return (without, "", "") if labels else ()
+        warped = warp(second, flow)
+        return (pictures.shown(flow_colours(flow, longest), *more), pictures.shown(warped),
+                lambda ax: (pictures.signed(ax, warped - first, most), pictures.frame_axes(ax, first.shape)))
+
+    def points(where: np.ndarray, colour: str) -> Callable:
+        return lambda ax: ax.plot(*where.T, ".", color=colour, markersize=1.6)
+
+    dlib = points(truth, plots.WARM)
+    start = Column("frame k; no motion", (pictures.shown(first), *of_flow(
+        np.zeros_like(labels[0]) if labels else None, "", lambda ax: wheel(ax, longest))))
+    wanted = Column("k+1: dlib, TV-L1", (pictures.shown(second, dlib), *of_flow(labels[0] if labels else None, "")))
+    return names, [start, wanted], [Column("", (
+        "no landmark task" if one.points is None else
+        pictures.shown(second, dlib, points(one.points, plots.MAIN)),
+        *of_flow(one.estimate, "no flow task" if alone.label is None else f"no label of pair {k}")), _errors(place[0]))
+        for one, alone, place in zip(seen, found, places, strict=True)]
+
+
+def _errors(row: Predictions) -> tuple[str, ...]:
+    told = (("epe", "flow {:.3f} px", 1), ("nme", "landmarks {:.1f} %", 100))
+    return tuple(words.format(scale * row.aux[name][0]) for name, words, scale in told if np.isfinite(row.aux[name][0]))
 
 
 def own_clip(judged, folder: Path) -> list[Path]:
