@@ -31,8 +31,8 @@ def changed(tmp_path, **values) -> Path:
 def test_the_shipped_file_loads_in_both_profiles(tmp_path):
     demo = params.load(ROOT / "params.yaml")
     paper = params.load(changed(tmp_path, profile="paper"))
-    assert demo.mol.width < 1 and demo.mol.centre == "clip_mean"
-    assert paper.mol.width == 1 and paper.mol.centre == "none" and paper.flow.pairs == 7
+    assert demo.mol.width < 1 and demo.mol.input == "centred"
+    assert paper.mol.width == 1 and paper.mol.input == "raw" and paper.flow.pairs == 7
     assert paper.mol.t == paper.sampling.t == 8
 
 
