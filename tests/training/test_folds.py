@@ -141,6 +141,30 @@ def test_nothing_of_the_tested_subject_reaches_its_training(alone, p, stores, tm
     assert (third / "model.pt").read_bytes() != (alone / "model.pt").read_bytes()
 
 
+def test_frames_at_any_offset_come_again_after_a_restart_and_among_other_folds(p, stores, tmp_path, monkeypatch):
+    """Without flow labels and with more sets than the midpoints' each step draws its frames anew."""
+    free = replace(p, mol=replace(p.mol, tasks=("mer",)), sampling=replace(p.sampling, sets=2), selection=("last",))
+    plan = plan_of(free, stores, tmp_path / "whole")
+    assert folds.load_clips(plan).film is not None and folds.load_clips(plan).frames.shape[1] == 1
+    whole = digests(run(plan))
+    fixed = plan_of(replace(free, sampling=p.sampling), stores, tmp_path / "fixed")  # sets: 1, the midpoints alone
+    assert folds.load_clips(fixed).film is None
+    assert digests(run(fixed)) != whole
+    cut = plan_of(free, stores, tmp_path / "cut")
+    run(cut, subject="own/s03")
+    save = engine.checkpoint.save
+
+    def save_and_stop(path, state):
+        save(path, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.checkpoint, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(cut)
+    assert digests(run(cut)) == whole
+
+
 def test_inner_validation_subjects_are_not_trained_on(p, stores, tmp_path):
     """With one evaluation there is nothing to choose, so the validation subject's clips must not matter at all."""
     once = replace(p, selection=("inner",), train=replace(p.train, eval_every=2))
