@@ -62,6 +62,8 @@ class Config:
     gain: float = knob(above=0, default=1.0)
     # sd of the first positional embeddings and FCC biases (released code 1; ours 0.1 in demo)
     position_sd: float = knob(0, default=1.0)
+    # factor on FCC's first kernels (released code: those of a convolution twice as long, of which half is used)
+    kernel_init: float = knob(0, default=1.0)
     # (ours) factor on the first weights of the last flow layer (released code 1)
     flow_init: float = knob(0, default=0.01)
     dropout: float = knob(0, below=1, default=0.5)  # before both fully-connected layers of the MER head
