@@ -1,7 +1,8 @@
 """One fold after another: each is trained alone from (seed, fold), in any order, beside others or after a crash.
 
 A finished fold is a folder `<seed>/<fold>` with predictions.csv (one row per test clip and selection), log.csv (losses
-by step; where tasks share a trunk also gradients.csv), outputs.h5 (what the network says of the test clips, for pictures) and model.pt.
+by step; where tasks share a trunk also gradients.csv), outputs.h5 (what the network says of the test clips, for
+pictures) and model.pt.
 """
 
 import functools

@@ -118,7 +118,7 @@ def test_metrics_are_flat_and_recomputed_from_the_stored_predictions(finished):
 def test_evaluate_writes_pictures_and_plot_data(finished):
     made = {path.name for path in (finished / "reports/plots/results").iterdir()}
     assert made == {"confusion.png", "confusion.csv", "subjects.png", "subjects.csv", "curves.png", "losses.csv",
-                    "clip_1.png", "clip_2.png", "clip_3.png"}
+                    "gradients.png", "gradients.csv", "clip_1.png", "clip_2.png", "clip_3.png"}
 
 
 def test_report_writes_every_table(finished):

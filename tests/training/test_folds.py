@@ -22,7 +22,7 @@ T, SIDE = 3, 144
 WORDS = ("happy", "cross", "amazed")
 LABELS = LabelSet("own", "all", WORDS, {word: word for word in WORDS})
 BUDGET = {"steps": 2, "batch": 3, "threads": 1, "checkpoint_every": 1}
-FILES = ("log.csv", "model.pt", "outputs.h5", "predictions.csv")
+FILES = ("gradients.csv", "log.csv", "model.pt", "outputs.h5", "predictions.csv")
 
 
 def clip_rows() -> list[Clip]:
