@@ -1,4 +1,4 @@
-"""The picture of how hard each task pulls at what all tasks share, by step."""
+"""The curves of a training: its losses, and how hard each task pulls at what all tasks share."""
 
 from pathlib import Path
 
@@ -8,6 +8,12 @@ from mer.base import store
 from mer.reporting import plots
 
 COLOURS = (plots.MAIN, plots.WARM, plots.MUTED)
+
+
+def curves(folders: list[Path], out: Path, synthetic: bool, **words: str) -> None:
+    """`plots.training_curves` and `gradient_curves` of the folders of what was trained; `words` as there."""
+    plots.training_curves([folder / "log.csv" for folder in folders], out, synthetic, **words)
+    gradient_curves([folder / "gradients.csv" for folder in folders], out, synthetic, **words)
 
 
 def gradient_curves(logs: list[Path], folder: Path, synthetic: bool, *, what: str = "Training",

@@ -4,8 +4,7 @@ import importlib
 from pathlib import Path
 
 from mer.base import store
-from mer.reporting import plots
-from mer.reporting.gradient_plots import gradient_curves
+from mer.reporting import gradient_plots
 
 RANKS = {1: "Best", 2: "Median", 3: "Worst"}
 
@@ -18,8 +17,7 @@ def draw(folders: list[Path], out: Path, synthetic: bool, model: str) -> None:
         folders: one per seed, with log.csv and, if there is something to show, examples.h5 (mer/training/pretrain.py).
         model: whose pictures.py draws the examples (`pretrained`).
     """
-    plots.training_curves([folder / "log.csv" for folder in folders], out, synthetic, what="Pretraining", each="seed")
-    gradient_curves([folder / "gradients.csv" for folder in folders], out, synthetic, what="Pretraining", each="seed")
+    gradient_plots.curves(folders, out, synthetic, what="Pretraining", each="seed")
     path = folders[0] / "examples.h5"
     if path.exists():
         for number, made in store.read_shard(path)[0].items():
