@@ -176,7 +176,7 @@ def test_page_is_accessible(outline):
     assert "width=device-width" in next(a["content"] for a in outline.all("meta") if a.get("name") == "viewport")
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and all(b - a <= 1 for a, b in itertools.pairwise(levels)), levels
-    assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img")) and len(outline.all("img")) == 8
+    assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img")) and len(outline.all("img")) == 9
     assert all(attrs.get("scope") in ("col", "row", "colgroup", "rowgroup") for attrs in outline.all("th"))
     assert all("aria-labelledby" in attrs for attrs in outline.all("table")) and len(outline.all("table")) >= 5
     assert all(attrs.get("role") == "img" and attrs["aria-label"] for attrs in outline.all("svg"))
