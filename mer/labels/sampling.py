@@ -8,7 +8,6 @@ import hashlib
 
 import numpy as np
 
-
 GRAIN = 2**20  # offsets are whole multiples of 1 / GRAIN of the spacing, so that every machine rounds them alike
 MIDPOINT = GRAIN // 2
 

@@ -56,7 +56,7 @@ class Config:
     # Eq. 8, whose power is lost: l1 (released code) | l2 (the authors' earlier work)
     landmark_loss: str = knob(choices=("l1", "l2"), default="l1")
     mer_input: str = knob(choices=MER_INPUTS, default="concat")  # Table XII: concat | first | last | all | add | sub
-    # what the F5C path sees: the frames (raw); (ours) the frames minus their clip's mean frame (centred); both as channels
+    # what the F5C path sees: the frames (raw); (ours) minus their clip's mean frame (centred); both as channels
     input: str = knob(choices=INPUTS, default="raw")
     # (ours) with centred or both: standard deviation of the frames' residual that the F5C path sees
     gain: float = knob(above=0, default=1.0)

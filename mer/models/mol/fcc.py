@@ -13,8 +13,8 @@ class CircularConv(nn.Module):
 
     Y_i = sum_s U_s (X + P)_{(i+s) mod L} + b along the axis of length L, for every channel with its own kernel U
     (C, L), positional embedding P (C, L) and bias b (C). paper: no bias in Eq. 2; released code: bias; here: bias.
-    `norm` puts batch norm between the positional embedding and the convolution (released code, first of two). At first P
-    and b are normal with sd `position_sd`, U uniform as a convolution's, times `kernel_init`.
+    `norm` puts batch norm between the positional embedding and the convolution (released code, first of two). At first
+    P and b are normal with sd `position_sd`, U uniform as a convolution's, times `kernel_init`.
     """
 
     def __init__(self, channels: int, length: int, axis: str, *, norm: bool = False, position_sd: float = 1.0,
