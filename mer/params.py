@@ -41,7 +41,7 @@ class Training:
     schedule: str = knob(choices=("constant", "one_cycle", "exponential"))
     weight_decay: float = knob(0, 10)
     clip_norm: float = knob(0, 1e6)
-    flow_pairs: int = knob(1, 64)
+    flow_pairs: int = knob(0, 64)
     threads: int = knob(1, 256)
     checkpoint_every: int = knob(1, 10**6)
 

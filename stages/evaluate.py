@@ -15,7 +15,7 @@ from mer.base import environment, store
 from mer.base.errors import main
 from mer.datasets.releases import is_synthetic
 from mer.evaluation import grad_cam, predictions, results
-from mer.reporting import clips_drawn, plots
+from mer.reporting import clips_drawn, gradient_plots, plots
 
 DATA, REPORTS = Path("data"), Path("reports")
 
@@ -48,7 +48,7 @@ def run() -> None:
     out.mkdir(parents=True)
     plots.confusion_matrix(head, names, out, synthetic)
     plots.subject_bars(head, out, synthetic)
-    plots.training_curves([path.with_name("log.csv") for path in found], out, synthetic)
+    gradient_plots.curves([path.parent for path in found], out, synthetic)
     clips_drawn.draw(p.model, last, DATA, out, p.evaluate.pictures, synthetic, crop=p.train.crop,
                   sampling={"t": p.sampling.t, "span": p.sampling.span, "seed": p.sampling.seed}, names=names,
                   compared=compared, cfg=getattr(p, p.model))

@@ -31,8 +31,8 @@ def changed(tmp_path, **values) -> Path:
 def test_the_shipped_file_loads_in_both_profiles(tmp_path):
     demo = params.load(ROOT / "params.yaml")
     paper = params.load(changed(tmp_path, profile="paper"))
-    assert demo.mol.width < 1 and demo.mol.centre == "clip_mean"
-    assert paper.mol.width == 1 and paper.mol.centre == "none" and paper.flow.pairs == 7
+    assert demo.mol.width < 1 and demo.mol.input == "centred"
+    assert paper.mol.width == 1 and paper.mol.input == "raw" and paper.flow.pairs == 0
     assert paper.mol.t == paper.sampling.t == 8
 
 
@@ -143,7 +143,7 @@ def test_every_stage_refuses_bad_parameters_with_one_line_and_exit_code_2(tmp_pa
     ("align", {"profiles__mol__demo__align": {"size": 31}}, "align.size = 31; expected a whole number from 32 to 512"),
     ("align", {"profile": "papers"},
      "profile = 'papers'; expected one of demo, paper, released; did you mean `paper`?"),
-    ("flow", {"flow__pairs": 0}, "flow.pairs = 0; expected a whole number from 1 to 64"),
+    ("flow", {"flow__pairs": 65}, "flow.pairs = 65; expected a whole number from 0 to 64"),
     ("flow", {"model": "moll"}, f"model = 'moll'; expected one of {', '.join(params.CONFIGS)}; did you mean `mol`?"),
     ("dynamic", {"dynamic__coeffs": "axact"}, "dynamic.coeffs = 'axact'; expected one of exact, simple; did you mean "
                                               "`exact`?")])

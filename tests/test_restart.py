@@ -86,7 +86,7 @@ def test_a_complete_stage_leaves_nothing_behind(killed):
     left = {path.relative_to(scratch).as_posix() for path in scratch.rglob("*")
             if path.is_file() and path.parent != scratch / "locks"}
     assert {re.sub(r"/\w{16}/", "/", path) for path in left} == {
-        f"pretrain/0/{name}" for name in ("model.pt", "log.csv", "diagnostics.json")}
+        f"pretrain/0/{name}" for name in ("model.pt", "log.csv", "gradients.csv", "diagnostics.json")}
     assert [str(path) for path in (root / "data").rglob("*.tmp")] == []
 
 

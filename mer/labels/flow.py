@@ -64,7 +64,7 @@ def label_clip(clip_id: str, record: Record, *, t: int, sets: int, span: str, se
 
     Args:
         record: its aligned record: frames (T, H, W) uint8, numbers (T,), annotation (3,).
-        t, sets, span, seed: see `sampling`; pairs: labelled pairs per set; solver: numba, opencv or torch.
+        t, sets, span, seed: see `sampling`; pairs: labelled pairs per set, 0 = all; solver: numba, opencv or torch.
 
     Returns:
         index (S, t) int32 positions into the aligned frames; pair (P, 2) int32 rows (set, k); flow (P, 2, H, W)

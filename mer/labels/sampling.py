@@ -1,12 +1,15 @@
 """Which frames of a clip are seen: t indices per sampling set, and which consecutive pairs get a flow label.
 
-Needs numpy alone, so that training draws frames by the same rule as the label stages. All randomness comes from
-(seed, clip id), so a clip gets the same frames whatever runs beside it.
+Needs numpy alone, so that training draws frames by the same rule as the label stages. All randomness of a label stage
+comes from (seed, clip id), so a clip gets the same frames whatever runs beside it.
 """
 
 import hashlib
 
 import numpy as np
+
+GRAIN = 2**20  # offsets are whole multiples of 1 / GRAIN of the spacing, so that every machine rounds them alike
+MIDPOINT = GRAIN // 2
 
 
 def generator(*words: int | str) -> np.random.Generator:
@@ -15,38 +18,42 @@ def generator(*words: int | str) -> np.random.Generator:
     return np.random.default_rng(np.frombuffer(digest, "<u4").tolist())
 
 
-def index_sets(n_frames: int, t: int, n_sets: int, seed_words: tuple) -> np.ndarray:
-    """Sampling sets of a span of L = `n_frames` frames cut into t equal segments [i L/t, (i+1) L/t).
+def spaced(n_frames: np.ndarray | int, t: int, offset: np.ndarray) -> np.ndarray:
+    """t positions at a constant spacing in a span of L = `n_frames` frames: (offset / GRAIN + k) L / t, rounded down.
 
-    Set 0, the one used in tests, holds the segments' midpoints; each other set a random frame inside every segment
-    (papers: "random offset", which may mean one for all segments; here one draw per segment). With L < t frames are
-    repeated: the index is the frame in whose unit the midpoint (or random point) of the segment falls.
+    Args:
+        n_frames: one L, or (B,); offset: (B,) whole numbers in [0, GRAIN); MIDPOINT: the midpoints of t equal segments.
 
     Returns:
-        (n_sets, t) int32, non-decreasing along t and, for L >= t, strictly increasing.
+        (B, t) int64, non-decreasing along t and, for L >= t, strictly increasing. With L < t frames are repeated.
+    """
+    points = np.arange(t) * GRAIN + np.asarray(offset, np.int64)[:, None]
+    return points * np.asarray(n_frames, np.int64)[..., None] // (t * GRAIN)
+
+
+def index_sets(n_frames: int, t: int, n_sets: int, seed_words: tuple) -> np.ndarray:
+    """Sampling sets of a span of `n_frames` frames, each `spaced` with one offset.
+
+    Set 0, the one used in tests, holds the midpoints of t equal segments; each other set has a random offset of its own
+    (papers: uniform, "random offset").
+
+    Returns:
+        (n_sets, t) int32.
     """
     if n_frames < 1 or t < 1 or n_sets < 1:
         raise ValueError(f"index_sets: n_frames = {n_frames}, t = {t}, n_sets = {n_sets}; expected 1 or more of each")
-    segment = np.arange(t)
-    sets = np.empty((n_sets, t), np.int32)
-    sets[0] = (2 * segment + 1) * n_frames // (2 * t)
-    rng = generator("index", *seed_words)
-    if n_frames >= t:
-        low, high = -(-segment * n_frames // t), -(-(segment + 1) * n_frames // t)  # ceilings: whole frames inside
-        sets[1:] = rng.integers(low, high, (n_sets - 1, t))
-    else:
-        sets[1:] = (segment + rng.random((n_sets - 1, t))) * n_frames / t
-    return sets
+    offsets = np.append(MIDPOINT, generator("index", *seed_words).integers(0, GRAIN, n_sets - 1))
+    return spaced(n_frames, t, offsets).astype(np.int32)
 
 
 def labelled_pairs(t: int, sets: int, pairs: int, seed_words: tuple) -> np.ndarray:
-    """(P, 2) int32 rows (set, k): the flow from frame k to k + 1 of that set is labelled.
+    """(P, 2) int32 rows (set, k): the flow from frame k to k + 1 of that set is labelled. pairs: of each set, 0 = all.
 
-    # paper: all t - 1 pairs; released code: all t - 1 pairs; here: with `pairs` < t - 1 a random subset of each set,
-    # because TV-L1 is the dearest label and two cores must finish the demo (profile `paper` labels all).
+    # paper: all t - 1 pairs; released code: all t - 1 pairs; here: with 0 < `pairs` < t - 1 a random subset of each
+    # set, because TV-L1 is the dearest label and two cores must finish the demo (profile `paper` labels all).
     """
     rng = generator("pairs", *seed_words)
-    count = min(pairs, t - 1)
+    count = min(pairs or t - 1, t - 1)
     rows = [(s, k) for s in range(sets) for k in sorted(rng.permutation(t - 1)[:count])]
     return np.array(rows, np.int32).reshape(-1, 2)
 

@@ -25,7 +25,7 @@ class Align:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Section `sampling`: t frames of each of `sets` draws."""
+    """Section `sampling`: t frames of each of `sets` offsets."""
 
     t: int = knob(2, 64)
     span: str = knob(choices=("clip", "onset_offset", "onset_apex"))
@@ -35,9 +35,9 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Flow:
-    """Section `flow`: labelled pairs of a clip, and what computes them."""
+    """Section `flow`: labelled pairs of each sampling set, 0 = all, and what computes them."""
 
-    pairs: int = knob(1, 64)
+    pairs: int = knob(0, 64)
     solver: str = knob(choices=("numba", "opencv", "torch"))
 
 

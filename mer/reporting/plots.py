@@ -97,24 +97,14 @@ def training_curves(logs: list[Path], folder: Path, synthetic: bool, *, what: st
     Raises:
         MerError: a log without a step column, with other columns than the rest, or with a cell that is no number.
     """
-    read = [(path, *_log(path)) for path in logs]
-    read = [(path, names, rows) for path, names, rows in read if len(rows)]  # no row: trained for 0 steps
-    if not read:
+    names, steps, values = by_step(logs)
+    if not steps:
         return
-    names = read[0][1]
-    for path, header, _ in read:
-        if header != names:
-            raise MerError(f"{path}: columns {','.join(header)}; expected {','.join(names)} as in {read[0][0]}")
-    steps = sorted({int(step) for _, _, rows in read for step in rows[:, 0]})
-    at = {step: i for i, step in enumerate(steps)}
-    values = np.full((len(read), len(steps), len(names) - 1), np.nan)
-    for fold, (_, _, rows) in enumerate(read):
-        values[fold, [at[int(step)] for step in rows[:, 0]]] = rows[:, 1:]
     mean = np.nanmean(values, axis=0)
     count = len(names) - 1
     across = 2 if count > 1 else 1
     down = -(-count // across)
-    title = f"{what} losses, {len(read)} {each}{'s' if len(read) > 1 else ''}"
+    title = f"{what} losses, {len(values)} {each}{'s' if len(values) > 1 else ''}"
     fig = figure(0.5 + 1.55 * down, title, synthetic)
     axes = np.atleast_1d(fig.subplots(down, across, sharex=True, squeeze=False)).ravel()
     for i, name in enumerate(names[1:]):
@@ -168,6 +158,28 @@ def subject_bars(t: Predictions, folder: Path, synthetic: bool) -> None:
          f"chance {1 / t.classes:.2f}.", synthetic)
     store.write_csv(folder / "subjects.csv", ["subject", "clips", "accuracy"],
                     [[people[i], clips[i], float(score[i])] for i in np.argsort(people)])
+
+
+def by_step(logs: list[Path]) -> tuple[list[str], list[int], np.ndarray]:
+    """Of CSV files with a step column: all columns' names, the steps, values (files, steps, other columns), else NaN.
+
+    A file without a row, of what was trained for 0 steps, is left out.
+
+    Raises:
+        MerError: a file without a step column, with other columns than the rest, or with a cell that is no number.
+    """
+    read = [(path, *_log(path)) for path in logs]
+    read = [(path, names, rows) for path, names, rows in read if len(rows)]
+    names = read[0][1] if read else ["step"]
+    for path, header, _ in read:
+        if header != names:
+            raise MerError(f"{path}: columns {','.join(header)}; expected {','.join(names)} as in {read[0][0]}")
+    steps = sorted({int(step) for _, _, rows in read for step in rows[:, 0]})
+    at = {step: i for i, step in enumerate(steps)}
+    values = np.full((len(read), len(steps), len(names) - 1), np.nan)
+    for fold, (_, _, rows) in enumerate(read):
+        values[fold, [at[int(step)] for step in rows[:, 0]]] = rows[:, 1:]
+    return names, steps, values
 
 
 def _log(path: Path) -> tuple[list[str], np.ndarray]:

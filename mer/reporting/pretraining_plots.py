@@ -4,19 +4,20 @@ import importlib
 from pathlib import Path
 
 from mer.base import store
-from mer.reporting import plots
+from mer.reporting import gradient_plots
 
 RANKS = {1: "Best", 2: "Median", 3: "Worst"}
 
 
 def draw(folders: list[Path], out: Path, synthetic: bool, model: str) -> None:
-    """Write curves.png and losses.csv of the networks of all seeds, and reconstruction_<n>.png of the first.
+    """Write curves.png and losses.csv of the networks of all seeds, gradients.png and .csv where tasks share a trunk,
+    and reconstruction_<n>.png of the first.
 
     Args:
         folders: one per seed, with log.csv and, if there is something to show, examples.h5 (mer/training/pretrain.py).
         model: whose pictures.py draws the examples (`pretrained`).
     """
-    plots.training_curves([folder / "log.csv" for folder in folders], out, synthetic, what="Pretraining", each="seed")
+    gradient_plots.curves(folders, out, synthetic, what="Pretraining", each="seed")
     path = folders[0] / "examples.h5"
     if path.exists():
         for number, made in store.read_shard(path)[0].items():

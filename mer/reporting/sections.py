@@ -91,8 +91,8 @@ def classes(m: dict, run: dict, reports: Path) -> str:
 
 
 def learning(reports: Path) -> str:
-    """The loss curves, where they were drawn."""
-    return html.section("learning", "Training", _drawn(reports, "curves.png"))
+    """The curves of losses and of the tasks' gradients, where they were drawn."""
+    return html.section("learning", "Training", _drawn(reports, "curves.png", "gradients.png"))
 
 
 def auxiliary(m: dict, reports: Path) -> str:
@@ -123,7 +123,7 @@ def pretraining(reports: Path, model: str) -> str:
     parts.append(html.grid(f"Losses, unweighted, mean of the last tenth of {numbers['steps']} steps",
                            ("loss", "value"), rows))
     folder = reports / "plots/pretraining"
-    curves = [path for path in [folder / "curves.png"] if path.exists()]
+    curves = [path for path in (folder / "curves.png", folder / "gradients.png") if path.exists()]
     return html.section("pretraining", "Pretraining", *parts, html.figures(map(html.figure, curves)),
                         html.figures(map(html.figure, sorted(folder.glob("reconstruction_*.png"))), "three"))
 

@@ -96,7 +96,7 @@ def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Foota
     """
     # one sampling set, that of the tests, and all of its pairs
     p = replace(run.params, sampling=replace(run.params.sampling, sets=1),
-                flow=replace(run.params.flow, pairs=run.params.sampling.t - 1))
+                flow=replace(run.params.flow, pairs=0))
     device = engine.pick_device("auto")
     engine.configure(p.train.threads, p.train.precision)
     with tempfile.TemporaryDirectory() as folder:

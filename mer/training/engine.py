@@ -19,7 +19,7 @@ from torch import nn
 
 from mer.base import portable
 from mer.base.errors import MerError
-from mer.training import checkpoint
+from mer.training import checkpoint, gradients
 from mer.training.batches import Clips
 
 
@@ -110,7 +110,8 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
         evaluate: called with the model every `budget.eval_every` steps; what it returns is kept with the step.
 
     Returns:
-        The log, one dict per step with the losses (unweighted) and the total, and [(step, evaluation)].
+        The log, one dict per step with the losses (unweighted) and the total, now and then also `gradients.norms`, and
+        [(step, evaluation)].
 
     Raises:
         MerError: a loss is not finite.
@@ -138,12 +139,13 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
             outputs = task.forward(model, batch)
         terms = task.losses(outputs, batch)
         total = sum(task.weights[name] * value for name, value in terms.items())
+        norms = gradients.norms(model, task, terms) if step % gradients.EVERY == 0 else {}
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         if budget.clip_norm:
             nn.utils.clip_grad_norm_(model.parameters(), budget.clip_norm)
         optimiser.step()
-        pending.append((step, {**terms, "total": total}))
+        pending.append((step, {**terms, "total": total, **norms}))
         done = step + 1
         if done % budget.checkpoint_every == 0 or done == budget.steps:
             log += _fetch(pending, desc)
@@ -164,13 +166,11 @@ def _fetch(pending: list[tuple[int, dict[str, torch.Tensor]]], desc: str) -> lis
     """Losses from the device to the log, in one transfer; the place where they are checked finite."""
     if not pending:
         return []
-    names = list(pending[0][1])
-    values = torch.stack([torch.stack([terms[name].detach().float() for name in names]) for _, terms in pending]).cpu()
-    log = [{"step": step + 1, **dict(zip(names, row, strict=True))}
-           for (step, _), row in zip(pending, values.tolist(), strict=True)]
+    values = iter(torch.stack([value.detach().float() for _, terms in pending for value in terms.values()]).tolist())
+    log = [{"step": step + 1, **{name: next(values) for name in terms}} for step, terms in pending]
     for entry in log:
-        for name in names:
-            if not math.isfinite(entry[name]):
+        for name in entry:
+            if not name.startswith(gradients.PREFIX) and not math.isfinite(entry[name]):
                 raise MerError(f"{desc}: loss {name} = {entry[name]} at step {entry['step']}; expected a finite "
                                "number; lower lr or the loss weights in params.yaml")
     return log

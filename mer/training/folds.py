@@ -1,7 +1,8 @@
 """One fold after another: each is trained alone from (seed, fold), in any order, beside others or after a crash.
 
 A finished fold is a folder `<seed>/<fold>` with predictions.csv (one row per test clip and selection), log.csv (losses
-by step), outputs.h5 (what the network says of the test clips, for pictures) and model.pt.
+by step; where tasks share a trunk also gradients.csv), outputs.h5 (what the network says of the test clips, for
+pictures) and model.pt.
 """
 
 import functools
@@ -16,7 +17,7 @@ from torch import nn
 from mer.base import store
 from mer.evaluation import predictions, protocols
 from mer.evaluation.protocols import Fold
-from mer.training import checkpoint, engine
+from mer.training import checkpoint, engine, gradients
 from mer.training import task as tasks
 from mer.training.batches import Clips, Entry
 
@@ -101,7 +102,7 @@ def run_fold(job: tuple[Plan, int, Fold]) -> None:
     store.write_shard(out / "outputs.h5", outputs, {"units": "pixels of the centre crop", "selection": "last"})
     if p.train.keep_checkpoints:
         save_model(out / "model.pt", model, plan.classes)
-    write_log(out / "log.csv", log)
+    write_log(out, log)
     predictions.write(out / "predictions.csv", predictions.concat(tables))
     for state in ("state.pt", "state-inner.pt"):
         (out / state).unlink(missing_ok=True)
@@ -212,10 +213,11 @@ def zero_shot(plan: Plan, groups: list[list[int]], seed: int) -> predictions.Pre
     return predictions_of(clips, rows, values, "all", seed, "zero_shot")
 
 
-def write_log(path: Path, log: list[dict]) -> None:
-    """The losses by step as CSV (also what `dvc plots` draws)."""
-    header = list(log[0]) if log else ["step"]
-    store.write_csv(path, header, [[entry[name] for name in header] for entry in log])
+def write_log(folder: Path, log: list[dict]) -> None:
+    """gradients.csv, where any were measured, and then log.csv, the losses by step (also what `dvc plots` draws)."""
+    gradients.write(folder / "gradients.csv", log)
+    header = gradients.losses(log[0]) if log else ["step"]
+    store.write_csv(folder / "log.csv", header, [[entry[name] for name in header] for entry in log])
 
 
 def save_model(path: Path, model: nn.Module, classes: tuple[str, ...]) -> None:

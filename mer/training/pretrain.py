@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mer.base import store
-from mer.training import engine, folds
+from mer.training import engine, folds, gradients
 from mer.training import task as tasks
 from mer.training.folds import Plan
 
@@ -15,7 +15,8 @@ from mer.training.folds import Plan
 def run(plan: Plan, seed: int, out: Path) -> None:
     """Train one network on all of the plan's clips and write `<out>/<seed>/{model.pt, diagnostics.json, log.csv}`.
 
-    With a model that has something to show (MA2MI's reconstruction) also examples.h5. Resumes at a step; log.csv comes
+    Where tasks share a trunk also gradients.csv, and with a model that has something to show (MA2MI's reconstruction)
+    examples.h5. Resumes at a step; log.csv comes
     last and marks it complete.
     """
     p = plan.params
@@ -36,14 +37,15 @@ def run(plan: Plan, seed: int, out: Path) -> None:
     store.write_json(target / "diagnostics.json", {**final_losses(log), **told})
     if shown:
         store.write_shard(target / "examples.h5", shown, {"units": "pictures in [0, 1], errors in the latent's units"})
-    folds.write_log(target / "log.csv", log)
+    folds.write_log(target, log)
     (target / "state.pt").unlink(missing_ok=True)
 
 
 def final_losses(log: list[dict]) -> dict[str, float]:
     """`loss_<name>`: the mean of each loss over the last tenth of the steps, as they were trained on."""
     last = log[-math.ceil(len(log) / 10):]
-    return {f"loss_{name}": float(np.mean([entry[name] for entry in last])) for name in log[0] if name != "step"}
+    return {f"loss_{name}": float(np.mean([entry[name] for entry in last]))
+            for name in gradients.losses(log[0]) if name != "step"}
 
 
 def summarise(folders: dict[int, Path]) -> dict[str, float]:

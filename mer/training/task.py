@@ -68,6 +68,10 @@ class Method:
         """Named scalars, unweighted."""
         raise NotImplementedError
 
+    def trunk(self, model: nn.Module) -> list[nn.Parameter]:
+        """The parameters that all tasks share, on which the norms of their gradients are measured; []: on none."""
+        return []
+
     def errors(self, outputs: dict[str, Tensor], batch: Batch, constants: dict[str, Tensor]) -> dict[str, Tensor]:
         """Auxiliary errors per clip (B,), by the columns of the prediction table."""
         return {}

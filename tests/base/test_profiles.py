@@ -17,10 +17,12 @@ def resolved(name: str) -> dict:
     return knobs.flatten(dataclasses.asdict(params.resolve(raw)))
 
 
-def test_released_is_paper_with_the_loss_weights_that_its_code_computes():
+def test_released_is_paper_with_the_network_and_the_loss_weights_of_its_code():
     paper, released = resolved("paper"), resolved("released")
     differing = {key: (paper[key], released[key]) for key in paper if paper[key] != released[key]}
-    assert differing == {"profile": ("paper", "released"), "lambda_f": (10.0, 1.43), "lambda_m": (0.1, 0.7)}
+    assert differing == {"profile": ("paper", "released"), "lambda_f": (10.0, 1.43), "lambda_m": (0.1, 0.7),
+                         "mol.fcc": ("fcc", "release"), "mol.fcc_norm": ("none", "bn"), "mol.ccc": ("paper", "release"),
+                         "mol.kernel_init": (1.0, 0.7071), "mol.flow_init": (0.01, 1.0)}
     assert paper.keys() == released.keys()
 
 

@@ -1,4 +1,4 @@
-"""Which frames are sampled: midpoints, random indices, short clips, spans, pairs."""
+"""Which frames are sampled: midpoints, random offsets, short clips, spans, pairs."""
 
 import numpy as np
 import pytest
@@ -15,17 +15,28 @@ def test_set_zero_is_the_midpoints_of_t_equal_segments():
 
 @pytest.mark.parametrize("t", [2, 4, 8, 16])
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 9, 31, 66, 600])
-def test_random_sets_stay_in_their_segments(length, t):
+def test_every_set_has_one_spacing_and_one_offset_and_stays_in_its_segments(length, t):
     sets = sampling.index_sets(length, t, 40, (3, "clip"))
     assert sets.dtype == np.int32 and sets.min() >= 0 and sets.max() < length
     bounds = np.arange(t + 1) * length / t
-    if length >= t:
-        assert (np.diff(sets, axis=1) > 0).all()
-        assert (sets[1:] >= bounds[:-1]).all() and (sets[1:] < bounds[1:]).all()
-        assert len({tuple(row) for row in sets}) > 1 or length == t
-    else:
-        assert (np.diff(sets, axis=1) >= 0).all()
-        assert (sets >= np.floor(bounds[:-1])).all() and (sets < np.ceil(bounds[1:])).all()
+    assert (sets >= np.floor(bounds[:-1])).all() and (sets < np.ceil(bounds[1:])).all()
+    steps = np.diff(sets, axis=1)
+    assert (steps >= length // t).all() and (steps <= -(-length // t)).all()  # L / t, rounded
+    for row in sets:  # one real offset o gives them all: floor(o + k L / t)
+        low, high = (row - bounds[:-1]).max(), (row + 1 - bounds[:-1]).min()
+        assert max(low, 0) < min(high, length / t)
+    assert len({tuple(row) for row in sets}) > 1 or length <= t
+
+
+def test_offsets_are_whole_numbers_in_a_batch_and_the_middle_one_is_set_zero():
+    offsets = np.array([0, sampling.MIDPOINT, sampling.GRAIN - 1])
+    np.testing.assert_array_equal(sampling.spaced(32, 8, offsets)[:, :3], [[0, 4, 8], [2, 6, 10], [3, 7, 11]])
+    lengths = np.array([32, 60, 3])
+    np.testing.assert_array_equal(sampling.spaced(lengths, 8, offsets),
+                                  [sampling.spaced(length, 8, offsets[i:i + 1])[0] for i, length in enumerate(lengths)])
+    for length in (1, 5, 8, 61):
+        np.testing.assert_array_equal(sampling.spaced(length, 8, offsets[1:2])[0],
+                                      (2 * np.arange(8) + 1) * length // 16)
 
 
 def test_every_frame_of_a_segment_is_drawn_about_equally_often():
@@ -50,6 +61,8 @@ def test_pairs():
     for s in range(30):
         ks = few[few[:, 0] == s, 1]
         assert len(set(ks)) == 3 and (np.diff(ks) > 0).all()
+    assert sampling.labelled_pairs(8, 2, 0, (0, "a")).tolist() == every  # 0: all, whatever t
+    assert len(sampling.labelled_pairs(16, 1, 0, (0, "a"))) == 15
     assert sampling.labelled_pairs(2, 3, 7, (0,)).tolist() == [[0, 0], [1, 0], [2, 0]]
 
 

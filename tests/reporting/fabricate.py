@@ -72,6 +72,9 @@ def run_folder(root: Path, t=None, frames=12, steps=6, flow=True, model="mol") -
             out = root / "data/folds" / str(seed) / subject.replace("/", "_")
             predictions.write(out / "predictions.csv", mine)
             write_log(out / "log.csv", LOSSES[model], steps, rng)
+            if model == "mol" and flow and steps:
+                norms = [[step, *np.linspace(0.1, 1, len(LOSSES[model])).tolist()] for step in (1, 26)]
+                store.write_csv(out / "gradients.csv", ["step", *LOSSES[model]], norms)
             clips = sorted(set(mine.clip_id.tolist()))
             points = (0.5 + 0.28 * rng.normal(0, 0.6, (68, 2))) * SIZE[model][0]
             name = subject.split("/")[1] + ".h5"

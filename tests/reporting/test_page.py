@@ -128,7 +128,7 @@ def test_the_test_sets_of_a_release_stand_apart(finished):
 def test_evaluate_writes_pictures_and_plot_data(finished):
     made = {path.name for path in (finished / "reports/plots/results").iterdir()}
     assert made == {"confusion.png", "confusion.csv", "subjects.png", "subjects.csv", "curves.png", "losses.csv",
-                    "clip_1.png", "clip_2.png", "clip_3.png"}
+                    "gradients.png", "gradients.csv", "clip_1.png", "clip_2.png", "clip_3.png"}
 
 
 def test_report_writes_every_table(finished):
@@ -211,7 +211,7 @@ def test_page_is_accessible(outline):
     assert "width=device-width" in next(a["content"] for a in outline.all("meta") if a.get("name") == "viewport")
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and all(b - a <= 1 for a, b in itertools.pairwise(levels)), levels
-    assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img")) and len(outline.all("img")) == 8
+    assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img")) and len(outline.all("img")) == 9
     assert all(attrs.get("scope") in ("col", "row", "colgroup", "rowgroup") for attrs in outline.all("th"))
     assert all("aria-labelledby" in attrs for attrs in outline.all("table")) and len(outline.all("table")) >= 5
     assert all(attrs.get("role") == "img" and attrs["aria-label"] for attrs in outline.all("svg"))

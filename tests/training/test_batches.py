@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from mer.labels.points68 import MIRROR, POINTS
+from mer.labels.sampling import spaced
 from mer.models.mol import losses
 from mer.training import batches
-from mer.training.batches import Clips
+from mer.training.batches import Clips, Film
 
 
 def texture(side: int, seed: int) -> torch.Tensor:
@@ -134,3 +135,45 @@ def test_a_model_without_flow_gets_no_flow(clips):
     bare = Clips(clips.entries, clips.frames, clips.points, None, None, clips.label)
     assert make(bare).flow is None and make(bare).pairs is None
     assert SimpleNamespace(**vars(batches.test_batch(bare, torch.arange(2), crop=24))).frames.shape == (2, 4, 1, 24, 24)
+
+
+@pytest.fixture
+def filmed() -> Clips:
+    """Three clips of 9, 40 and 3 frames of 30 px whose gray level is the frame's number, 100 more for each clip."""
+    length = np.array([9, 40, 3])
+    level = torch.cat([torch.arange(n) + 100 * i for i, n in enumerate(length)])
+    frames = level.to(torch.uint8)[:, None, None].expand(-1, 30, 30).contiguous()
+    points = level.float()[:, None, None].expand(-1, 68, 2).contiguous()
+    first = np.cumsum(length) - length
+    middle = torch.stack([torch.from_numpy(start + spaced(n, 4, np.array([2**19]))[0])
+                          for start, n in zip(first, length, strict=True)])
+    return Clips((None,) * 3, frames[middle][:, None], points[middle][:, None], None, None, torch.arange(3),
+                 Film(frames, points, first, length))
+
+
+def drawn(filmed, seed):
+    """The frame numbers (B, t) of a batch of clip 1, told by their levels, and by their points."""
+    batch = batches.train_batch(filmed, torch.tensor([1, 1, 1, 1]), crop=30, flip=False, flow_pairs=0,
+                                generator=torch.Generator().manual_seed(seed))
+    levels = (batch.frames[:, :, 0, 0, 0] * 255).round().long() - 100
+    assert torch.equal(levels, batch.points[:, :, 0, 0].long() - 100)
+    return levels
+
+
+def test_a_film_gives_every_offset_at_one_spacing_by_the_generator_alone(filmed):
+    many = torch.cat([drawn(filmed, seed) for seed in range(40)])
+    assert (many.diff(dim=1) == 10).all() and set(many[:, 0].tolist()) == set(range(10))
+    assert torch.equal(drawn(filmed, 3), drawn(filmed, 3)) and not torch.equal(drawn(filmed, 3), drawn(filmed, 4))
+
+
+def test_a_film_keeps_clips_apart_and_tests_see_the_midpoints(filmed):
+    batch = batches.train_batch(filmed, torch.tensor([2, 0]), crop=30, flip=False, flow_pairs=0,
+                                generator=torch.Generator().manual_seed(0))
+    levels = (batch.frames[:, :, 0, 0, 0] * 255).round().long()
+    assert (levels[0] >= 200).all() and (levels[0] < 203).all() and (levels[1] < 9).all()
+    tested = batches.test_batch(filmed, torch.tensor([1]), crop=30)
+    assert (tested.frames[0, :, 0, 0, 0] * 255).round().long().tolist() == [105, 115, 125, 135]
+
+
+def test_no_pair_or_zero_pairs_asked_for_is_every_labelled_one(clips):
+    assert make(clips, flow_pairs=0).pairs.tolist() == [[0, 1, 2]] * 4

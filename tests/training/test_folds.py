@@ -99,7 +99,7 @@ def alone(p, stores, tmp_path_factory):
 def test_a_fold_gives_the_same_bytes_alone_and_after_others(alone, p, stores, tmp_path):
     plan = plan_of(p, stores, tmp_path)
     after = [run(plan, subject=subject) for subject in ("own/s03", "own/s01", "own/s02")]
-    assert {path.name for path in alone.iterdir()} == set(FILES)  # no resume state is left
+    assert {path.name for path in alone.iterdir()} == {*FILES, "gradients.csv"}  # no resume state is left
     assert list(digests(alone).values()) == list(digests(after[-1]).values())
     models = [(folder / "model.pt").read_bytes() for folder in after]
     assert len(set(models)) == 3
@@ -148,6 +148,30 @@ def test_nothing_of_the_tested_subject_reaches_its_training(alone, p, stores, tm
     write_stores(tmp_path / "data2", p, other_subject="own/s03")
     third = run(plan_of(p, tmp_path / "data2", tmp_path / "third"))
     assert (third / "model.pt").read_bytes() != (alone / "model.pt").read_bytes()
+
+
+def test_frames_at_any_offset_come_again_after_a_restart_and_among_other_folds(p, stores, tmp_path, monkeypatch):
+    """Without flow labels and with more sets than the midpoints' each step draws its frames anew."""
+    free = replace(p, mol=replace(p.mol, tasks=("mer",)), sampling=replace(p.sampling, sets=2), selection=("last",))
+    plan = plan_of(free, stores, tmp_path / "whole")
+    assert folds.load_clips(plan).film is not None and folds.load_clips(plan).frames.shape[1] == 1
+    whole = digests(run(plan))
+    fixed = plan_of(replace(free, sampling=p.sampling), stores, tmp_path / "fixed")  # sets: 1, the midpoints alone
+    assert folds.load_clips(fixed).film is None
+    assert digests(run(fixed)) != whole
+    cut = plan_of(free, stores, tmp_path / "cut")
+    run(cut, subject="own/s03")
+    save = engine.checkpoint.save
+
+    def save_and_stop(path, state):
+        save(path, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.checkpoint, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(cut)
+    assert digests(run(cut)) == whole
 
 
 def test_inner_validation_subjects_are_not_trained_on(p, stores, tmp_path):

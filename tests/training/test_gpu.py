@@ -23,7 +23,7 @@ def trained(p, data, scratch):
 
 def test_a_fold_gives_the_same_bytes_again(p, data, tmp_path):
     (_, once), (_, again) = (trained(p, data, tmp_path / name) for name in ("once", "again"))
-    assert {path.name for path in once.iterdir()} == set(tools.FILES)
+    assert {path.name for path in once.iterdir()} == every.files_of(p)
     assert list(digests(once).values()) == list(digests(again).values())
 
 

@@ -51,6 +51,10 @@ class ConvAeMethod:
         """As `ConvAe.forward`."""
         return model(batch.frames)
 
+    def trunk(self, model):
+        """None: its two losses are of one output."""
+        return []
+
     def losses(self, outputs, batch):
         """As `conv_ae_losses`, by the names of `weights`."""
         return conv_ae_losses(outputs, batch)

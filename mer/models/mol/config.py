@@ -12,6 +12,7 @@ from mer.base.measure import Measure
 TASKS = ("mer", "flow", "landmark")
 FCC = ("fcc", "fcc_v", "fcc_h", "transformer", "release", "off")
 CCC = ("paper", "release", "off")
+INPUTS = ("raw", "centred", "both")
 MER_INPUTS = ("concat", "first", "last", "all", "add", "sub")
 
 ORDER = 1  # among the models, wherever they are listed
@@ -55,12 +56,14 @@ class Config:
     # Eq. 8, whose power is lost: l1 (released code) | l2 (the authors' earlier work)
     landmark_loss: str = knob(choices=("l1", "l2"), default="l1")
     mer_input: str = knob(choices=MER_INPUTS, default="concat")  # Table XII: concat | first | last | all | add | sub
-    # (ours) clip_mean: the F5C path sees the frames minus their clip's mean frame
-    centre: str = knob(choices=("none", "clip_mean"), default="none")
-    # (ours) with clip_mean: standard deviation of the frames' residual that the F5C path sees
+    # what the F5C path sees: the frames (raw); (ours) minus their clip's mean frame (centred); both as channels
+    input: str = knob(choices=INPUTS, default="raw")
+    # (ours) with centred or both: standard deviation of the frames' residual that the F5C path sees
     gain: float = knob(above=0, default=1.0)
     # sd of the first positional embeddings and FCC biases (released code 1; ours 0.1 in demo)
     position_sd: float = knob(0, default=1.0)
+    # factor on FCC's first kernels (released code: those of a convolution twice as long, of which half is used)
+    kernel_init: float = knob(0, default=1.0)
     # (ours) factor on the first weights of the last flow layer (released code 1)
     flow_init: float = knob(0, default=0.01)
     dropout: float = knob(0, below=1, default=0.5)  # before both fully-connected layers of the MER head
@@ -93,6 +96,11 @@ def note(parameters: dict[str, object]) -> str:
 def scaled(channels: int, width: float) -> int:
     """Channels of a layer at `width`: at least one."""
     return max(1, round(channels * width))
+
+
+def input_channels(cfg: Config) -> int:
+    """Channels of what the F5C path sees of a frame."""
+    return 2 if cfg.input == "both" else 1
 
 
 def feature_channels(cfg: Config) -> int:

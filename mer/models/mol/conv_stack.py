@@ -10,23 +10,23 @@ LAYERS = ((8, 4, 2, 0), (32, 3, 2, 0), (64, 2, 2, 1), (128, 1, 1, 0))
 
 
 class ConvStack(nn.Module):
-    """(N, 1, 128, 128) -> (N, C, 16, 16), C = 128 at full width.
+    """(N, inputs, 128, 128) -> (N, C, 16, 16), C = 128 at full width.
 
     The paper lists no activation, so by default the stack is one linear map; `act="relu"` puts a ReLU between the
     convolutions.
     """
 
-    def __init__(self, width: float = 1.0, act: str = "none"):
+    def __init__(self, width: float = 1.0, act: str = "none", inputs: int = 1):
         super().__init__()
         outs = [scaled(out, width) for out, *_ in LAYERS]
         self.act = act
         self.convs = nn.ModuleList(
-            nn.Conv2d(inputs, out, kernel, stride, padding)
-            for inputs, out, (_, kernel, stride, padding) in zip([1, *outs], outs, LAYERS, strict=False)
+            nn.Conv2d(before, out, kernel, stride, padding)
+            for before, out, (_, kernel, stride, padding) in zip([inputs, *outs], outs, LAYERS, strict=False)
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Frames (N, 1, 128, 128) -> (N, C, 16, 16)."""
+        """Frames (N, inputs, 128, 128) -> (N, C, 16, 16)."""
         if self.act == "none":
             return self._composed(frames)
         for conv in self.convs[:-1]:
@@ -39,7 +39,7 @@ class ConvStack(nn.Module):
         one, two, three, four = self.convs
         weight = F.conv_transpose2d(two.weight, one.weight, stride=one.stride)
         bias = two.bias + two.weight.sum((2, 3)) @ one.bias
-        # 8x8 stride 4 on one channel = 2x2 stride 1 on the 16 pixels of each 4x4 block: a convolution of one channel is
+        # 8x8 stride 4 on a channel = 2x2 stride 1 on the 16 pixels of each 4x4 block: a convolution of one channel is
         # slow under the caps of mer/base/portable.py
         frames = F.conv2d(F.pixel_unshuffle(frames, 4), F.pixel_unshuffle(weight, 4), bias)
         mix = four.weight.flatten(1)

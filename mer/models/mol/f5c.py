@@ -36,7 +36,8 @@ def _make_fcc(cfg: Config) -> nn.Module | None:
         return None
     if cfg.fcc == "transformer":
         return TransformerMixer(channels, MAP * MAP, position_sd=cfg.position_sd)
-    options = {"norm": cfg.fcc_norm == "bn", "position_sd": cfg.position_sd}
+    options = {"norm": cfg.fcc_norm == "bn", "position_sd": cfg.position_sd,
+               "kernel_init": cfg.kernel_init}
     if cfg.fcc == "release":
         return ReleasedFCC(channels, MAP, **options)
     if cfg.fcc == "fcc":

@@ -13,13 +13,16 @@ class CircularConv(nn.Module):
 
     Y_i = sum_s U_s (X + P)_{(i+s) mod L} + b along the axis of length L, for every channel with its own kernel U
     (C, L), positional embedding P (C, L) and bias b (C). paper: no bias in Eq. 2; released code: bias; here: bias.
-    `norm` puts batch norm between the positional embedding and the convolution (released code, first of two).
+    `norm` puts batch norm between the positional embedding and the convolution (released code, first of two). At first
+    P and b are normal with sd `position_sd`, U uniform as a convolution's, times `kernel_init`.
     """
 
-    def __init__(self, channels: int, length: int, axis: str, *, norm: bool = False, position_sd: float = 1.0):
+    def __init__(self, channels: int, length: int, axis: str, *, norm: bool = False, position_sd: float = 1.0,
+                 kernel_init: float = 1.0):
         super().__init__()
         self.axis = axis
-        self.kernel = nn.Parameter(torch.empty(channels, length).uniform_(-(length**-0.5), length**-0.5))
+        bound = kernel_init * length**-0.5
+        self.kernel = nn.Parameter(torch.empty(channels, length).uniform_(-bound, bound))
         self.position = nn.Parameter(torch.randn(channels, length) * position_sd)
         self.bias = nn.Parameter(torch.randn(channels) * position_sd)
         self.norm = nn.BatchNorm1d(channels) if norm else None
@@ -65,16 +68,16 @@ class FCC(nn.Module):
     """The whole FCC, (N, C, H, W) -> the same: FCC-H after FCC-V and FCC-V after FCC-H, concatenated and fused.
 
     paper: "the convolution as a preprocessing" and a "vanilla convolution", kernels lost; released code: neither;
-    here: 1x1 convolutions, C -> C before and 2C -> C after.
+    here: 1x1 convolutions, C -> C before and 2C -> C after. `first`: how the circular convolutions start.
     """
 
-    def __init__(self, channels: int, size: int, *, norm: bool = False, position_sd: float = 1.0):
+    def __init__(self, channels: int, size: int, *, norm: bool = False, **first: float):
         super().__init__()
         self.pre = nn.Conv2d(channels, channels, 1)
-        self.v_first = CircularConv(channels, size, "v", norm=norm, position_sd=position_sd)
-        self.h_second = CircularConv(channels, size, "h", position_sd=position_sd)
-        self.h_first = CircularConv(channels, size, "h", norm=norm, position_sd=position_sd)
-        self.v_second = CircularConv(channels, size, "v", position_sd=position_sd)
+        self.v_first = CircularConv(channels, size, "v", norm=norm, **first)
+        self.h_second = CircularConv(channels, size, "h", **first)
+        self.h_first = CircularConv(channels, size, "h", norm=norm, **first)
+        self.v_second = CircularConv(channels, size, "v", **first)
         self.fuse = nn.Conv2d(2 * channels, channels, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -92,10 +95,10 @@ class FCC(nn.Module):
 class OneWayFCC(nn.Module):
     """FCC-V or FCC-H in place of the whole FCC (Table XI): the preprocessing stays, nothing is fused."""
 
-    def __init__(self, channels: int, size: int, axis: str, *, norm: bool = False, position_sd: float = 1.0):
+    def __init__(self, channels: int, size: int, axis: str, *, norm: bool = False, **first: float):
         super().__init__()
         self.pre = nn.Conv2d(channels, channels, 1)
-        self.operator = CircularConv(channels, size, axis, norm=norm, position_sd=position_sd)
+        self.operator = CircularConv(channels, size, axis, norm=norm, **first)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape, a view of channel-major maps."""
@@ -111,13 +114,13 @@ class ReleasedFCC(nn.Module):
     and batch norm only with `norm`.
     """
 
-    def __init__(self, channels: int, size: int, *, norm: bool = False, position_sd: float = 1.0):
+    def __init__(self, channels: int, size: int, *, norm: bool = False, **first: float):
         super().__init__()
         half = channels // 2
-        self.v_first = CircularConv(half, size, "v", norm=norm, position_sd=position_sd)
-        self.h_second = CircularConv(half, size, "h", position_sd=position_sd)
-        self.h_first = CircularConv(half, size, "h", norm=norm, position_sd=position_sd)
-        self.v_second = CircularConv(half, size, "v", position_sd=position_sd)
+        self.v_first = CircularConv(half, size, "v", norm=norm, **first)
+        self.h_second = CircularConv(half, size, "h", **first)
+        self.h_first = CircularConv(half, size, "h", norm=norm, **first)
+        self.v_second = CircularConv(half, size, "v", **first)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, H, W), C even -> the same shape, a view of channel-major maps."""

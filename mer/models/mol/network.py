@@ -13,6 +13,7 @@ from mer.models.mol.config import (
     SIZE,
     Config,
     feature_channels,
+    input_channels,
     mer_length,
     uses_first_branch,
     uses_second_branch,
@@ -43,7 +44,7 @@ class MOL(nn.Module):
         self.cfg = cfg
         channels = feature_channels(cfg)
         first, second = uses_first_branch(cfg), uses_second_branch(cfg)
-        self.stem = ConvStack(cfg.width, cfg.stem_act)
+        self.stem = ConvStack(cfg.width, cfg.stem_act, input_channels(cfg))
         self.branch_one = make_branch(cfg) if first or cfg.share_branches else None
         self.branch_two = make_branch(cfg) if second and not cfg.share_branches else None
         if "mer" in cfg.tasks:
@@ -59,7 +60,7 @@ class MOL(nn.Module):
     def fit_input(self, mean: float, sd: float, residual_sd: float) -> None:
         """Set the statistics of the training frames, in the frames' own unit (pixel values in [0, 1]).
 
-        mean and sd of all pixels; residual_sd: of the pixels minus their clip's mean frame (for centre=clip_mean).
+        mean and sd of all pixels; residual_sd: of the pixels minus their clip's mean frame (for the centred input).
         """
         self.pixel_mean.fill_(mean)
         self.pixel_sd.fill_(sd)
@@ -80,7 +81,7 @@ class MOL(nn.Module):
         batch, t = frames.shape[:2]
         if frames.shape[1:] != (self.cfg.t, 1, SIZE, SIZE):
             raise ValueError(f"frames {tuple(frames.shape)}: expected (B, {self.cfg.t}, 1, {SIZE}, {SIZE})")
-        one, two = self._features(self._centred(frames) if self.cfg.centre == "clip_mean" else self._standard(frames))
+        one, two = self._features(self._seen(frames))
         outputs = {}
         if "mer" in self.cfg.tasks:
             outputs["logits"] = self.mer(self._mer_input(one, two))
@@ -93,6 +94,12 @@ class MOL(nn.Module):
 
     def _standard(self, frames: Tensor) -> Tensor:
         return (frames - self.pixel_mean).div_(self.pixel_sd)
+
+    def _seen(self, frames: Tensor) -> Tensor:
+        """What the F5C path sees, (B, t, 1 or 2, 128, 128)."""
+        if self.cfg.input == "both":
+            return torch.cat([self._standard(frames), self._centred(frames)], dim=2)
+        return self._centred(frames) if self.cfg.input == "centred" else self._standard(frames)
 
     def _centred(self, frames: Tensor) -> Tensor:
         # paper: not there; here (switch): the still face, most of the signal and none of the expression, is taken out.

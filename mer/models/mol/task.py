@@ -37,6 +37,10 @@ class Folds(Method):
     def forward(self, model, batch):
         return model(batch.frames, batch.pairs)
 
+    def trunk(self, model):
+        parts = (model.stem, model.branch_one, model.branch_two)
+        return [parameter for part in parts if part is not None for parameter in part.parameters()]
+
     def losses(self, outputs, batch):
         return losses.mol_losses(outputs, batch, self.params.mol.landmark_loss)
 

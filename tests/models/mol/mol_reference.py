@@ -33,9 +33,8 @@ def mol(model, frames):
     norm = BatchNorm(model.training)
     batch, t = frames.shape[:2]
     standard = (frames - w["pixel_mean"]) / w["pixel_sd"]
-    seen = standard
-    if cfg.centre == "clip_mean":
-        seen = cfg.gain * (frames - frames.mean(1, keepdim=True)) / w["residual_sd"]
+    centred = cfg.gain * (frames - frames.mean(1, keepdim=True)) / w["residual_sd"]
+    seen = {"raw": standard, "centred": centred, "both": torch.cat([standard, centred], 2)}[cfg.input]
     rich = {(b, k): conv_stack(w.below("stem"), seen[b, k], cfg.stem_act) for b in range(batch) for k in range(t)}
     pairs = [(b, k) for b in range(batch) for k in range(t - 1)]
     if cfg.share_branches:

@@ -28,7 +28,7 @@ def test_defaults_are_valid_at_every_width(width):
         ({"fcc_norm": "layer"}, "fcc_norm"),
         ({"ccc": "pixels"}, "ccc"),
         ({"mer_input": "both"}, "mer_input"),
-        ({"centre": "mean"}, "centre"),
+        ({"input": "mean"}, "input"),
         ({"gain": 0.0}, "gain"),
         ({"position_sd": -1.0}, "position_sd"),
         ({"flow_init": -0.1}, "flow_init"),

@@ -135,3 +135,13 @@ def test_gradient(block):
         return torch.func.functional_call(block, dict(zip(names, values, strict=True)), (maps,))
 
     assert torch.autograd.gradcheck(run, (maps, *values))
+
+
+def test_kernel_init_scales_the_first_kernels_and_nothing_else():
+    torch.manual_seed(0)
+    whole = CircularConv(64, 16, "v")
+    torch.manual_seed(0)
+    released = CircularConv(64, 16, "v", kernel_init=0.5**0.5)
+    torch.testing.assert_close(released.kernel, whole.kernel * 0.5**0.5)
+    assert torch.equal(released.position, whole.position) and whole.kernel.abs().max() <= 0.25
+    assert released.kernel.abs().max() <= 32**-0.5  # as of a convolution of 32

@@ -46,8 +46,9 @@ EQUAL = {
     "paper": {},
     "norm, shared, all, relu, centred": {
         "fcc_norm": "bn", "share_branches": True, "mer_input": "all", "ccc_self": False, "stem_act": "relu",
-        "centre": "clip_mean", "gain": 1.5,
+        "input": "centred", "gain": 1.5,
     },
+    "raw and centred, shared": {"input": "both", "gain": 2.0, "share_branches": True},
     "two blocks of FCC-H, sub, two frames": {"f5c_blocks": 2, "fcc": "fcc_h", "mer_input": "sub", "t": 2},
     "no F5C": {"f5c": False},
 }  # fmt: skip
@@ -132,9 +133,9 @@ def test_landmarks_are_those_of_the_second_frame_and_flow_uses_both():
     torch.testing.assert_close(a["flow"][0, 1], b["flow"][0, 1], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("centre", ["none", "clip_mean"])
-def test_input_statistics_undo_brightness_and_contrast(centre):
-    model, frames = small(centre=centre).double().eval(), clips(dtype=torch.float64)
+@pytest.mark.parametrize("seen", ["raw", "centred", "both"])
+def test_input_statistics_undo_brightness_and_contrast(seen):
+    model, frames = small(input=seen).double().eval(), clips(dtype=torch.float64)
     model.fit_input(0.5, 0.2, 0.04)
     before = model(frames)
     model.fit_input(0.5 * 0.6 + 0.1, 0.2 * 0.6, 0.04 * 0.6)
@@ -144,17 +145,29 @@ def test_input_statistics_undo_brightness_and_contrast(centre):
 
 def test_clip_mean_takes_the_still_face_from_recognition_and_not_from_flow():
     frames, face = clips(dtype=torch.float64), clips(2, 1, torch.float64, seed=7)
-    model = small(centre="clip_mean").double().eval()
+    model = small(input="centred").double().eval()
     a, b = model(frames), model(frames + face)
     for name in ("logits", "landmarks"):
         torch.testing.assert_close(a[name], b[name], rtol=0, atol=1e-10)
     assert (a["flow"] - b["flow"]).abs().max() > 1e-6
-    plain = small().double().eval()
-    assert (plain(frames)["logits"] - plain(frames + face)["logits"]).abs().max() > 1e-6
+    for seen in ("raw", "both"):
+        model = small(input=seen).double().eval()
+        for name in ("logits", "landmarks"):
+            assert (model(frames)[name] - model(frames + face)[name]).abs().max() > 1e-6
+
+
+def test_both_is_the_raw_and_the_centred_frames_side_by_side():
+    model, frames, seen = small(input="both", gain=1.5), clips(), []
+    model.fit_input(0.5, 0.2, 0.1)
+    model.stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model(frames)
+    raw, centred = seen[0].unflatten(0, (2, 3)).split(1, dim=2)
+    torch.testing.assert_close(raw, (frames - 0.5) / 0.2)
+    torch.testing.assert_close(centred, 15 * (frames - frames.mean(1, keepdim=True)))
 
 
 def test_gain_is_the_standard_deviation_of_what_the_block_sees():
-    model, frames = small(centre="clip_mean", gain=1.5), clips()
+    model, frames = small(input="centred", gain=1.5), clips()
     residual = frames - frames.mean(1, keepdim=True)
     model.fit_input(0.5, 0.2, residual.std(unbiased=False).item())
     seen = []
@@ -188,7 +201,7 @@ def test_frames_of_another_shape_are_refused():
 
 def steps(count=2):
     """Bytes of a model after some optimiser steps."""
-    model = small(centre="clip_mean")
+    model = small(input="centred")
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
     for step in range(count):
         outputs = model(clips(4, seed=step), torch.randint(2, (4, 1)))
