@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from mer.base.errors import MerError
 from mer.evaluation.metrics import confusion_by
@@ -107,6 +106,8 @@ def mcnemar(pairs: Pairs) -> Paired:
     With several seeds a clip counts as right when most of its seeds are. It takes clips as independent, which clips of
     one subject are not: read it beside the subject-level test.
     """
+    from scipy import stats  # here, as below: its import takes half a second, and a run's page needs none of it
+
     right_a, right_b = pairs.a > 0.5, pairs.b > 0.5
     only_a, only_b = int((right_a & ~right_b).sum()), int((~right_a & right_b).sum())
     p = stats.binomtest(only_a, only_a + only_b, 0.5).pvalue if only_a + only_b else 1.0
@@ -152,6 +153,8 @@ def rank_sum(x: float, others: list[float], copies: int = 1) -> tuple[float, flo
     separation z = sqrt(3 c n / (c + n + 1)) grows with them alone. copies=1 gives the test that the data support,
     whose p is never below 0.05 in those tables.
     """
+    from scipy import stats
+
     z, p = stats.ranksums([x] * copies, others, alternative="greater")
     return float(z), float(p)
 
@@ -176,6 +179,8 @@ def _align(a: Predictions, b: Predictions) -> Pairs:
 
 def _wilcoxon(name: str, differences: np.ndarray) -> Paired:
     """p exact for at most 50 differences without ties or zeros (scipy's rule); effect: rank-biserial correlation."""
+    from scipy import stats
+
     moved = differences[abs(differences) > 1e-12]
     if not len(moved):
         return Paired(name, 1.0, 0.0, "rank-biserial correlation", len(differences), "no difference anywhere")
