@@ -1,8 +1,14 @@
 """The one exception for what a user can mend, and the wrapper that every command line of the project runs in."""
 
+import errno
 import os
+import re
+import shutil
+import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
 
 LONGEST = 1500  # characters of a line
 
@@ -27,10 +33,12 @@ def _one_line(text: str) -> str:
 def main(run: Callable[[], int | None]) -> None:
     """Run a command, turning errors into one line and an exit code.
 
-    Exit codes: 0 success, 2 a `MerError` (its one line on stderr), 130 Ctrl-C, 141 when who reads the output (`| head`)
-    has closed it. Any other exception keeps its traceback, because it is a defect of ours and the traceback is what we
-    need to see.
+    Exit codes: 0 success; 2 what the user can mend, a `MerError` or what the machine refuses (a full disk, no
+    permission, a killed worker), in one line on stderr; 130 Ctrl-C, 143 SIGTERM; 141 when who reads the output
+    (`| head`) has closed it. Any other exception keeps its traceback, because it is a defect of ours and the traceback
+    is what we need to see.
     """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = run()
         sys.stdout.flush()
@@ -40,7 +48,66 @@ def main(run: Callable[[], int | None]) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         sys.exit(141)
+    except OSError as error:
+        print(f"error: {refused(error)}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted; finished items are kept, run the same command again to continue", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         sys.exit(130)
+    except _Terminated:
+        print(INTERRUPTED.replace("interrupted", "terminated"), file=sys.stderr)
+        sys.exit(143)
+    except Exception as error:
+        if type(error).__name__ != "TerminatedWorkerError":  # joblib's, which is not imported here
+            raise
+        print("error: a worker process was killed, by the system if memory ran out; finished items are kept: run the "
+              "same command again, with fewer parallel.workers or train.workers", file=sys.stderr)
+        sys.exit(2)
     sys.exit(code or 0)
+
+
+INTERRUPTED = "interrupted; finished items are kept, run the same command again to continue"
+HINTS = {errno.EACCES: "allow it, or name another place", errno.EPERM: "allow it, or name another place",
+         errno.EROFS: "name a place that can be written", errno.ENOTDIR: "a part of the path is a file",
+         errno.EISDIR: "a file is expected there", errno.ENOENT: "make it, or correct the path",
+         errno.ENOLCK: "this file system gives no locks: set HDF5_USE_FILE_LOCKING=FALSE, keep .scratch elsewhere"}
+
+
+def refused(error: OSError) -> str:
+    """In a line, what the machine refuses: the file, why, and what to do; of a full disk how much is free."""
+    found = re.search(r"errno\s*=\s*(\d+)", str(error))  # HDF5 tells it in words
+    number = error.errno or (int(found[1]) if found else 0)
+    named = re.search(r"name\s*=\s*'([^']+)'", str(error))
+    path = str(error.filename or (named[1] if named else ""))
+    reason = os.strerror(number) if number else str(error)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        folder = next((parent for parent in (Path(path or ".").absolute(), *Path(path or ".").absolute().parents)
+                       if parent.is_dir()), Path("/"))
+        hint = (f"{shutil.disk_usage(folder).free / 1e6:.0f} MB are free there; make room and run the same command "
+                "again, finished items are kept")
+    else:
+        hint = HINTS.get(number, "")
+    return "; ".join(filter(None, (f"{path}: {reason}" if path else reason, hint)))
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; no `except Exception` on the way swallows it."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    """SIGTERM ends the command as Ctrl-C does: pools are closed, locks are given back."""
+    signal.signal(number, signal.SIG_IGN)
+    raise _Terminated
+
+
+def quiet_interrupt() -> None:
+    """From now on Ctrl-C outside of `main`, such as while modules are imported, is one line as well."""
+    usual = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print(INTERRUPTED, file=sys.stderr)
+        else:
+            usual(kind, error, trace)
+
+    sys.excepthook = hook
