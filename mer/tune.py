@@ -36,10 +36,13 @@ def with_value(p, key: str, text: str):
     if section is None or not hasattr(section, last) or dataclasses.is_dataclass(getattr(section, last)):
         raise MerError(f"tune: {key} is no knob of params.yaml; expected for example train.steps")
     checked = knobs.check_value(type(section), last, text, key)
+    if last in knobs.BUDGET and checked is None:
+        raise MerError(f"tune: {key} = null; expected a number of {last}")
 
     def replace(node, names: list[str]):
         if not names:
-            return dataclasses.replace(node, **{last: checked})
+            other = dict.fromkeys(knobs.BUDGET) if last in knobs.BUDGET else {}
+            return dataclasses.replace(node, **{**other, last: checked})
         return dataclasses.replace(node, **{names[0]: replace(getattr(node, names[0]), names[1:])})
 
     changed = replace(p, parents)
@@ -62,7 +65,8 @@ def trial(job) -> tuple[float, int, int]:
     valid = torch.tensor([i for i, e in enumerate(clips.entries) if e.subject in people])
     rest = torch.tensor([i for i, e in enumerate(clips.entries) if e.subject not in people])
     model, _ = folds.start_model(plan, clips, rest, seed, "tune")
-    budget = dataclasses.replace(engine.budget(p, p.train), checkpoint_every=p.train.steps + 1)
+    budget = engine.budget(p, p.train, len(rest))
+    budget = dataclasses.replace(budget, checkpoint_every=budget.steps + 1)
     engine.train(model, plan.task, clips, rest, budget, seed=seed, state=plan.scratch / "unused.pt", desc="tune")
     values, truth = folds.probabilities(plan, model, clips, valid), clips.label[valid.to(plan.device)].cpu()
     likelihood = values.clamp_min(1e-12).log()[torch.arange(len(truth)), truth].sum().item()

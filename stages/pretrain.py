@@ -25,7 +25,8 @@ def run() -> None:
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)
     summary = {"sources": list(p.pretrain.sources), "seeds": list(p.seeds)}
-    if tasks.pretraining(p) is None:
+    task = tasks.pretraining(p)
+    if task is None:
         print("pretrain: these settings leave it out; every fold starts from random weights")
         store.write_json(OUT / "summary.json", {**summary, "classes": [], "clips": 0, "numbers": {"steps": 0}})
         store.write_csv(PLOTS / "losses.csv", ["step", "total"], [])  # `dvc plots show` looks for it
@@ -38,13 +39,14 @@ def run() -> None:
     decides = graph.inputs("pretrain", p, of=p.pretrain.sources, besides=("datasets", "seeds"))
     scratch = parallel.scratch_dir("pretrain", decides, device, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, None, scratch, device)
-    print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {p.pretrain.steps} steps on {device}")
+    steps = engine.steps(p.pretrain, len(pretrain.trained_on(task, len(clips))))
+    print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {steps} steps on {device}")
     made = {seed: scratch / str(seed) for seed in p.seeds}
     for seed, folder in made.items():
         pretrain.run(plan, seed, scratch)
         # without the examples, which show faces: they are drawn, below, and no checkpoint needs them
         shutil.copytree(folder, OUT / str(seed), dirs_exist_ok=True, ignore=shutil.ignore_patterns("examples.h5"))
-    numbers = {"steps": p.pretrain.steps, **pretrain.summarise(made)}
+    numbers = {"steps": steps, **pretrain.summarise(made)}
     told = environment.made_with("pretrain", "", *before, processor=engine.processor(device))
     store.write_json(OUT / "summary.json", {**summary, "classes": list(classes), "clips": len(clips),
                                             "numbers": numbers, "made_with": told})

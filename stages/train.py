@@ -49,7 +49,7 @@ def run() -> None:
         "list": lists.digest(lists.of_clip(entry.clip, classes[entry.label]) for entry in clips),
         "clips": len(clips), "subjects": sorted({entry.subject for entry in clips}),
         "pretrained_on": list(p.pretrain.sources) if before else [],
-        "crop": p.train.crop, "shuffle_labels": p.shuffle_labels,
+        "steps": folds.steps(plan), "crop": p.train.crop, "shuffle_labels": p.shuffle_labels,
         "without_apex": sum(e.clip.apex is None for e in clips),
         "made_with": environment.made_with("train", "", *earlier, processor=engine.processor(device))})
     parallel.clear_scratch("train")

@@ -78,7 +78,7 @@ def trained(name: str, steps: int, batch: int) -> dict[str, str]:
     torch.manual_seed(0)
     rows = torch.arange(N)
     section = p.train if name == p.model else p.pretrain
-    budget = dataclasses.replace(engine.budget(p, section), steps=steps, batch=batch, eval_every=0)
+    budget = dataclasses.replace(engine.budget(p, section, N), steps=steps, batch=batch, eval_every=0)
     if name == "conv_ae":
         side = p.pretrain.crop
         task, model = autoencoder_training.ConvAeMethod(p.ma2mi.size), ConvAe(p.ma2mi.conv_ae_width)

@@ -86,9 +86,12 @@ def classes(m: dict, run: dict, reports: Path) -> str:
                         _drawn(reports, "confusion.png", "subjects.png"))
 
 
-def learning(reports: Path) -> str:
-    """The loss curves, where they were drawn."""
-    return html.section("learning", "Training", _drawn(reports, "curves.png"))
+def learning(run: dict, reports: Path) -> str:
+    """How long a fold is trained (data/folds/summary.json), and the loss curves, where they were drawn."""
+    least, most = run["steps"]
+    words = f"{most} steps a fold." if least == most else f"{least} to {most} steps a fold, by its training clips."
+    return html.section("learning", "Training", html.paragraph(words, "quiet") if most else "",
+                        _drawn(reports, "curves.png"))
 
 
 def auxiliary(m: dict, reports: Path) -> str:

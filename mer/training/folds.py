@@ -51,6 +51,12 @@ def split(plan: Plan) -> list[Fold]:
                            seed=plan.params.kfold.seed, flags=[e.clip.flags for e in rows])
 
 
+def steps(plan: Plan) -> tuple[int, int]:
+    """Of how many steps the folds are, the fewest and the most: a budget in epochs goes by a fold's own clips."""
+    found = {engine.steps(plan.params.train, len(fold.train)) for fold in split(plan)}
+    return min(found), max(found)
+
+
 def folder(plan: Plan, seed: int, fold: Fold) -> Path:
     """Where a fold is written: <scratch>/<seed>/<fold's name with / as _>."""
     return plan.scratch / str(seed) / fold.name.replace("/", "_")
@@ -127,7 +133,7 @@ def start_model(plan: Plan, clips: Clips, rows: torch.Tensor, seed: int, name: s
 
 def _fit(plan: Plan, model: nn.Module, clips: Clips, rows: torch.Tensor, seed: int, name: str, state: Path,
          evaluate: Callable | None) -> tuple[list[dict], list]:
-    return engine.train(model, plan.task, clips, rows, engine.budget(plan.params, plan.params.train),
+    return engine.train(model, plan.task, clips, rows, engine.budget(plan.params, plan.params.train, len(rows)),
                         seed=engine.derive(seed, name), state=state, desc=f"fold {name} seed {seed}", evaluate=evaluate)
 
 

@@ -86,7 +86,7 @@ def run_folder(root: Path, t=None, frames=12, steps=6, flow=True, model="mol") -
         "model": model, "datasets": ["synthetic"], "classes": "3", "class_names": list(NAMES), "protocol": "loso",
         "profile": "demo", "seeds": sorted(set(t.seed.tolist())), "selection": ["last", "oracle"],
         "list": "0" * 64, "clips": len(set(t.clip_id.tolist())), "subjects": sorted(set(t.subject.tolist())),
-        "pretrained_on": ["synthetic_macro"], "crop": SIZE[model][1], "shuffle_labels": False,
+        "pretrained_on": ["synthetic_macro"], "steps": [steps, steps], "crop": SIZE[model][1], "shuffle_labels": False,
         "made_with": environment.made_with("train", "", {"made_with": environment.made_with("align", "synthetic")})})
     once = t.where(t.selection[0], int(t.seed[0]))
     guesses = rng.dirichlet([1] * t.classes, len(once))

@@ -91,7 +91,7 @@ class Config:
 
 def needs_latents(p) -> bool:
     """Whether the run reads data/latents: MA2MI's reconstruction, unless in pixel space."""
-    used = (p.pretrain.sources and p.pretrain.steps) or p.ma2mi.keep_reconstruction
+    used = (p.pretrain.sources and (p.pretrain.steps or p.pretrain.epochs)) or p.ma2mi.keep_reconstruction
     return bool(p.model == "ma2mi" and p.ma2mi.pretraining == "ma2mi" and p.ma2mi.autoencoder != "none" and used)
 
 
