@@ -25,8 +25,7 @@ def run() -> None:
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)
     summary = {"sources": list(p.pretrain.sources), "seeds": list(p.seeds)}
-    task = tasks.pretraining(p)
-    if task is None:
+    if (task := tasks.pretraining(p)) is None:
         print("pretrain: these settings leave it out; every fold starts from random weights")
         store.write_json(OUT / "summary.json", {**summary, "classes": [], "clips": 0, "numbers": {"steps": 0}})
         store.write_csv(PLOTS / "losses.csv", ["step", "total"], [])  # `dvc plots show` looks for it
@@ -34,12 +33,12 @@ def run() -> None:
     device = engine.pick_device(p.train.device)
     sets = {name: label_set(name, p.pretrain.classes, DATA / "aligned") for name in p.pretrain.sources}
     entries.refuse_known_faces(DATA, p.pretrain.sources, p.datasets)
-    clips, classes = entries.collect(DATA, sets)
+    clips, classes = entries.collect(DATA, sets, unlabelled=not task.labelled)
     before = environment.reused("pretrain", p.pretrain.sources, DATA / "latents")
     decides = graph.inputs("pretrain", p, of=p.pretrain.sources, besides=("datasets", "seeds"))
     scratch = parallel.scratch_dir("pretrain", decides, device, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, None, scratch, device)
-    steps = engine.steps(p.pretrain, len(pretrain.trained_on(task, len(clips))))
+    steps = pretrain.steps(plan)
     print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {steps} steps on {device}")
     made = {seed: scratch / str(seed) for seed in p.seeds}
     for seed, folder in made.items():

@@ -61,7 +61,7 @@ def latents(p: params.Params) -> pairs.Pairs:
     frames = whole(256, N * 8, side, side).to(torch.uint8)
     mean = ((whole(32, 2, N * 8, 4, side // 8, side // 8) - 16) / 8).half()
     start = torch.arange(N) * 8
-    return pairs.Pairs((None,) * N, frames, start, torch.full((N,), 8), torch.tensor([[0, 4]] * N), mean, None,
+    return pairs.Pairs((None,) * N, frames, start, torch.full((N,), 8), mean, None,
                          torch.arange(N) % CLASSES)
 
 

@@ -40,6 +40,12 @@ def run(plan: Plan, seed: int, out: Path) -> None:
     (target / "state.pt").unlink(missing_ok=True)
 
 
+def steps(plan: Plan) -> int:
+    """The steps of pretraining on the plan's clips."""
+    p = plan.params
+    return engine.steps(p.pretrain, len(trained_on(tasks.pretraining(p), len(plan.entries))))
+
+
 def trained_on(task: tasks.Method, clips: int) -> list[int]:
     """The rows, of so many clips, that are not held out to measure on."""
     held = set(task.held_out(clips))

@@ -22,11 +22,13 @@ class Method:
         weights: the weight of each named loss.
         head_key: the layer whose rows are classes, in the state dict.
         classifies: whether the network has class outputs.
+        labelled: whether pretraining leaves out the clips that the label set has in no class.
     """
 
     weights: dict[str, float]
     head_key: str
     classifies = True
+    labelled = True
 
     def __init__(self, params):
         self.params = params
