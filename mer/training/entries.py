@@ -11,7 +11,7 @@ from mer.datasets.releases import people
 from mer.labels import records
 from mer.training.batches import Entry
 
-UNLABELLED = -1  # the label of an entry that is in no class
+NO_CLASS = -1  # the label of an entry that is in no class
 def collect(data: Path, sets: dict[str, LabelSet], *,
             unlabelled: bool = False) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """The usable clips of several datasets in one label set, and the names of its classes.
@@ -35,7 +35,7 @@ def collect(data: Path, sets: dict[str, LabelSet], *,
         clips = read_clips(data / "aligned" / dataset / "clips.csv")
         chosen = [(clip, class_index(clip, labels)) for clip in clips]
         if unlabelled:
-            chosen = [(clip, UNLABELLED if index is None else index) for clip, index in chosen]
+            chosen = [(clip, NO_CLASS if index is None else index) for clip, index in chosen]
         outside = sum(index is None for _, index in chosen)
         lost = [clip.clip_id for clip, index in chosen if index is not None and clip.clip_id in excluded]
         if outside or lost:
