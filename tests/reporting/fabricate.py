@@ -21,7 +21,8 @@ LOSSES = {"mol": {"mer": 1.1, "flow": 0.2, "landmark": 2.5}, "fdp": {"mer": 1.1,
           "ma2mi": {"mer": 1.1}}
 SIZE = {"mol": (144, 128), "fdp": (72, 64), "ma2mi": (72, 64)}  # sides of the aligned and of the network's crop
 T = 8
-DIAGNOSTICS = {"reconstruction": 0.21, "copy": 0.25, "shuffled_c": 0.24, "shuffled_position": 0.211,
+DIAGNOSTICS = {"reconstruction": 0.21, "copy": 0.25, "shuffled_c": 0.24, "shuffled_action": 0.23,
+               "shuffled_position": 0.211,
                "autoencoder_grey_error": 6.5, "autoencoder_grey_error_mean_picture": 21.0}
 
 
