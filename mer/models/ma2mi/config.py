@@ -64,7 +64,7 @@ class Config:
     encoder_weights: str | None = knob(default=None)  # (inferred: null = random) torchvision's ResNet18, a file name
     fpe: bool = knob(default=True)  # Table 4, row 1: False = without the facial position encoder, c = mean(F_a)
     # (ours: 16) pixels of the picture to one position of the encoders' grid, along a side
-    cell: int = knob(choices=(CELL, CELL // 2), default=CELL)
+    cell: int = knob(choices=(CELL, CELL // 2), default=CELL, optional=True)
     # (inferred) how F_p and F_a become c: add_flat (as MMNet) | add, concat, gate: averaged, so that c does not know
     # where anything is
     fusion: str = knob(choices=FUSIONS, default="add_flat")
