@@ -136,7 +136,7 @@ def _learned(numbers: dict, entries: list[tuple[str, str, str, str]]) -> list[st
     rows = [(about, f"{numbers[key]:.4f}", f"{more[key]:+.1f} %" if entry else "")
             for entry, (key, about, *_) in enumerate(entries)]
     words = [above if more[key] > 1 else below for key, _, above, below in entries[1:]]
-    return [html.grid("The later frame's latent, estimated on the clips of pretraining",
+    return [html.grid("The later frame's latent, estimated on clips of the sources that were not trained on",
                       ("estimated by", "mean L1 error", "against the network"), rows, marked=0),
             html.paragraph(" ".join(words), "quiet")]
 

@@ -36,7 +36,7 @@ LEARNED = (  # an error of pretraining.json, by what the latent is estimated; wh
      "With the action features shuffled over the grid it stays: where something moves does not count."),
     ("shuffled_position", "the network, with the position features shuffled over the grid",
      "With the position features shuffled over the grid it grows too: they are used.",
-     "With the position features shuffled over the grid it stays: they are not used."))
+     "Shuffled over the grid, the position features make no difference: they are not used."))
 TOLD = {"autoencoder_grey_error": (  # further keys of pretraining.json and the sentence with them
     "The autoencoder, trained here, gives back frames of clips it has not seen with a mean error of "
     "{autoencoder_grey_error:.1f} of 255 grey levels; the mean picture's is "
