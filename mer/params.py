@@ -30,11 +30,12 @@ def _configs() -> dict[str, types.ModuleType]:
 CONFIGS = _configs()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Training:
-    """What `pretrain` and `train` share: steps, learning-rate schedule, crops in pixels."""
+    """What `pretrain` and `train` share: steps or epochs, learning-rate schedule, crops in pixels."""
 
-    steps: int = knob(0, 10**7)
+    steps: int | None = knob(0, 10**7)
+    epochs: int | None = knob(1, 10**6, default=None, optional=True)  # runs from before it was a key have steps
     batch: int = knob(1, 4096)
     crop: int = knob(16, 512)
     flip: bool = knob()
@@ -46,7 +47,7 @@ class Training:
     checkpoint_every: int = knob(1, 10**6)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pretrain(Training):
     """Section `pretrain`: the macro-expression releases, and what becomes of the class layer."""
 
@@ -55,7 +56,7 @@ class Pretrain(Training):
     head: str = knob(choices=("drop", "match"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Train(Training):
     """Section `train`: the folds, where they run and in what precision."""
 
@@ -197,6 +198,10 @@ def of_model(p: Params, name: str) -> tuple:
     return tuple(getattr(CONFIGS[p.model], name, lambda p: ())(p))
 
 
+def _word(value: int | None) -> str:
+    return "null" if value is None else str(value)
+
+
 def _check_sense(p: Params, root: Path) -> None:
     """Refuse combinations that cannot run, before any work is done."""
     from mer.datasets.class_sets import label_set
@@ -228,6 +233,10 @@ def _check_sense(p: Params, root: Path) -> None:
         raise MerError(f"params.yaml: train.eval_every = 0; selection = {list(p.selection)} needs evaluations "
                        "during training, expected a number of steps > 0")
     for name, section in (("pretrain", p.pretrain), ("train", p.train)):
+        if (section.steps is None) == (section.epochs is None):
+            raise MerError(f"params.yaml: {name}.steps = {_word(section.steps)} and {name}.epochs = "
+                           f"{_word(section.epochs)}, with what profiles.{p.model}.{p.profile} fills in; expected one "
+                           "of the two, the other null")
         if section.crop > p.align.size:
             raise MerError(f"params.yaml: {name}.crop = {section.crop}; expected at most align.size = {p.align.size}")
     for name, config in CONFIGS.items():

@@ -39,10 +39,13 @@ def with_value(p, key: str, text: str):
     if section is None or not hasattr(section, last) or dataclasses.is_dataclass(getattr(section, last)):
         raise MerError(f"tune: {key} is no knob of params.yaml; expected for example train.steps")
     checked = knobs.check_value(type(section), last, text, key)
+    if last in knobs.BUDGET and checked is None:
+        raise MerError(f"tune: {key} = null; expected a number of {last}")
 
     def replace(node, names: list[str]):
         if not names:
-            return dataclasses.replace(node, **{last: checked})
+            other = dict.fromkeys(knobs.BUDGET) if last in knobs.BUDGET else {}
+            return dataclasses.replace(node, **{**other, last: checked})
         return dataclasses.replace(node, **{names[0]: replace(getattr(node, names[0]), names[1:])})
 
     changed = replace(p, parents)

@@ -25,7 +25,7 @@ def run() -> None:
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)
     summary = {"sources": list(p.pretrain.sources), "seeds": list(p.seeds)}
-    if tasks.pretraining(p) is None:
+    if (task := tasks.pretraining(p)) is None:
         print("pretrain: these settings leave it out; every fold starts from random weights")
         store.write_json(OUT / "summary.json", {**summary, "classes": [], "clips": 0, "numbers": {"steps": 0}})
         cost.nothing("pretrain")
@@ -34,19 +34,19 @@ def run() -> None:
     device = engine.pick_device(p.train.device)
     sets = {name: label_set(name, p.pretrain.classes, DATA / "aligned") for name in p.pretrain.sources}
     entries.refuse_known_faces(DATA, p.pretrain.sources, p.datasets)
-    clips, classes = entries.collect(DATA, sets)
+    clips, classes = entries.collect(DATA, sets, unlabelled=not task.labelled)
     before = environment.reused("pretrain", p.pretrain.sources, DATA / "latents")
     decides = graph.inputs("pretrain", p, of=p.pretrain.sources, besides=("datasets", "seeds"))
     scratch = parallel.scratch_dir("pretrain", decides, device, model=p.model)
     cost.begin("pretrain", decides, device, p.seeds, scratch=scratch, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, None, scratch, device)
-    print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {p.pretrain.steps} steps on {device}")
+    print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {pretrain.steps(plan)} steps on {device}")
     made = {seed: scratch / str(seed) for seed in p.seeds}
     for seed, folder in made.items():
         pretrain.run(plan, seed, scratch)
         # without the examples, which show faces: they are drawn, below, and no checkpoint needs them
         shutil.copytree(folder, OUT / str(seed), dirs_exist_ok=True, ignore=shutil.ignore_patterns("examples.h5"))
-    told = {"numbers": {"steps": p.pretrain.steps, **pretrain.summarise(made)},
+    told = {"numbers": {"steps": pretrain.steps(plan), **pretrain.summarise(made)},
             "made_with": environment.made_with("pretrain", "", *before, processor=engine.processor(device))}
     store.write_json(OUT / "summary.json", {**summary, "classes": list(classes), "clips": len(clips), **told})
     pretraining_plots.draw(list(made.values()), PLOTS, is_synthetic(p.pretrain.sources), p.model)

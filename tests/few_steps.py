@@ -61,7 +61,7 @@ def latents(p: params.Params) -> pairs.Pairs:
     frames = whole(256, N * 8, side, side).to(torch.uint8)
     mean = ((whole(32, 2, N * 8, 4, side // 8, side // 8) - 16) / 8).half()
     start = torch.arange(N) * 8
-    return pairs.Pairs((None,) * N, frames, start, torch.full((N,), 8), torch.tensor([[0, 4]] * N), mean, None,
+    return pairs.Pairs((None,) * N, frames, start, torch.full((N,), 8), mean, None,
                          torch.arange(N) % CLASSES)
 
 
@@ -78,7 +78,7 @@ def trained(name: str, steps: int, batch: int) -> dict[str, str]:
     torch.manual_seed(0)
     rows = torch.arange(N)
     section = p.train if name == p.model else p.pretrain
-    budget = dataclasses.replace(engine.budget(p, section), steps=steps, batch=batch, eval_every=0)
+    budget = dataclasses.replace(engine.budget(p, section, N), steps=steps, batch=batch, eval_every=0)
     if name == "conv_ae":
         side = p.pretrain.crop
         task, model = autoencoder_training.ConvAeMethod(p.ma2mi.size), ConvAe(p.ma2mi.conv_ae_width)

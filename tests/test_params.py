@@ -41,6 +41,25 @@ def test_a_value_in_a_section_overrides_the_profile(tmp_path):
     assert params.load(changed(tmp_path, train__steps=7, lr=0.5)).lr == 0.5
 
 
+def test_epochs_or_steps_of_a_section_put_both_of_the_profile_aside(tmp_path):
+    for changes, wanted in (({"train__epochs": 5}, (None, 5)), ({"train__steps": 7}, (7, None)), ({}, (40, None))):
+        train = params.load(changed(tmp_path, **changes)).train
+        assert (train.steps, train.epochs) == wanted
+    paper = {"model": "ma2mi", "profile": "paper", "sampling__t": 2}
+    for changes, wanted in (({}, (None, 80)), ({"pretrain__steps": 0}, (0, None))):
+        pretrain = params.load(changed(tmp_path, **paper, **changes)).pretrain
+        assert (pretrain.steps, pretrain.epochs) == wanted
+    assert params.load(changed(tmp_path, **paper, profiles__ma2mi__demo__train__epochs=3)).train.epochs == 80
+
+
+def test_a_run_from_before_epochs_were_a_key_is_still_read(tmp_path):
+    path = changed(tmp_path)
+    tree = yaml.safe_load(path.read_text())
+    del tree["train"]["epochs"], tree["pretrain"]["epochs"]
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    assert params.load(path).train.epochs is None and params.load(path).train.steps == 40
+
+
 def test_exponents_without_a_dot_are_numbers(tmp_path):
     text = (ROOT / "params.yaml").read_text()
     path = tmp_path / "params.yaml"
@@ -64,6 +83,12 @@ def test_other_releases_and_rendered_faces_may_be_pretrained_on(tmp_path):
     ({"lambda_f": True}, "lambda_f = True; expected a number"),
     ({"lambda_f": float("nan")}, "lambda_f = nan"),
     ({"train__steps": 1.5}, "train.steps = 1.5; expected a whole number"),
+    ({"train__steps": 3, "train__epochs": 2}, "params.yaml: train.steps = 3 and train.epochs = 2, with what "
+     "profiles.mol.demo fills in; expected one of the two, the other null"),
+    ({"profiles__mol__paper__train__steps": None, "profiles__mol__demo__train__steps": None},
+     "train.steps = null and train.epochs = null, with what profiles.mol.demo fills in; expected one of the two"),
+    ({"profiles__mol__demo__pretrain__epochs": 9}, "pretrain.steps = 240 and pretrain.epochs = 9, with what"),
+    ({"pretrain__epochs": 0}, "pretrain.epochs = 0; expected a whole number from 1 to 1e+06 or null"),
     ({"train__batch": 0}, "train.batch = 0; expected a whole number from 1"),
     ({"seeds": []}, "seeds = []; expected a list without repetition"),
     ({"seeds": [0, 0]}, "seeds = [0, 0]; expected a list without repetition"),

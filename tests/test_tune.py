@@ -16,6 +16,7 @@ from training import test_folds as tools
 from mer import params
 from mer.base import store
 from mer.evaluation import predictions
+from mer.tune import with_value
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,11 @@ def test_inside_tells_the_choices_the_accuracy_and_the_papers_rule(project):
     assert (project / "reports/tune/mol.k-inside.csv").read_bytes() == before
 
 
+def test_epochs_are_tried_in_place_of_steps():
+    tried = with_value(params.load(ROOT / "params.yaml"), "train.epochs", "3")
+    assert (tried.train.steps, tried.train.epochs) == (None, 3)
+
+
 @pytest.mark.parametrize(("stage", "locked", "message"), [
     ("align@own", {"align.size": 1}, "but the finished run was made with 1 (dvc.lock, stage align@own); put it back"),
     ("train", {"lr": 9.0}, "--leave-out own/s09; expected of")])  # refused for the subject only
@@ -123,6 +129,7 @@ def test_label_stores_of_another_alignment_are_refused_and_another_training_is_n
     (["mol.k=4"], "with two values or more"),
     (["mol.q=4,5"], "mol.q is no knob of params.yaml"),
     (["mol=4,5"], "mol is no knob of params.yaml"),
+    (["train.epochs=4,null"], "tune: train.epochs = null; expected a number of epochs"),
     (["mol.k=4,many"], "mol.k = 'many'; expected a whole number"),
     (["mol.k=4,9999"], "mol.k = 9999: expected 1 to"),
     (["mol.k=1,2", "--leave-out", "own/s09"], "--leave-out own/s09; expected of own/s01, own/s02, own/s03"),

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from mer.base.errors import MerError
 
+BUDGET = ("steps", "epochs")  # two words for one thing: a section that says one of them means nothing by the other
+
 
 def knob(low: float | None = None, high: float | None = None, *, above: float | None = None,
          below: float | None = None, choices: tuple | None = None, empty: bool = True, repeat: bool = False,
@@ -86,8 +88,15 @@ def profile(profiles: typing.Any, model: object, name: object, path: str | Path 
         empty = " ({}: as the paper's)" if isinstance(base[missing], dict) else ""
         raise MerError(f"{path}: key `profiles.{model}.{name}.{missing}` is missing; a profile like paper names "
                        f"each of its keys{empty}")
-    return {key: {**base[key], **value} if isinstance(base.get(key), dict) and isinstance(value, dict) else value
+    return {key: {**_unsaid(base[key], value), **value}
+            if isinstance(base.get(key), dict) and isinstance(value, dict) else value
             for key, value in found.items() if key != "like"}
+
+
+def _unsaid(defaults: dict, section: dict) -> dict:
+    """`defaults` without BUDGET's words where `section` says one of them itself."""
+    said = any(section.get(word) is not None for word in BUDGET)
+    return {key: value for key, value in defaults.items() if not (said and key in BUDGET)}
 
 
 def read_yaml(path: Path) -> dict:
@@ -140,8 +149,11 @@ def _loader(path: Path | str) -> type:
 
 
 def fill(section: dict, defaults: dict, where: str) -> dict:
-    """`section` with its nulls replaced by the profile's values; a profile key that no section has is refused."""
-    filled = dict(section)
+    """`section` with its nulls replaced by the profile's values; a profile key that no section has is refused.
+
+    A section with steps or epochs of its own takes neither from the profile.
+    """
+    filled, unsaid = dict(section), _unsaid(defaults or {}, section)
     for key, value in (defaults or {}).items():
         if key not in section:
             raise MerError(f"params.yaml: {where}.{key} fits no key of params.yaml{nearest(key, section)}")
@@ -149,7 +161,7 @@ def fill(section: dict, defaults: dict, where: str) -> dict:
             if not isinstance(section[key], dict):
                 raise MerError(f"params.yaml: {key} = {section[key]!r}; expected a section with keys")
             filled[key] = fill(section[key], value, f"{where}.{key}")
-        elif section[key] is None:
+        elif section[key] is None and key in unsaid:
             filled[key] = value
     return filled
 

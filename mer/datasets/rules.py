@@ -11,6 +11,7 @@ from pathlib import Path
 from mer.datasets.clips import Clip, frame_names, safe_name
 
 LONGEST = 10.0  # seconds; no micro-expression lasts a tenth of it, so a longer row has a typing error
+UNLABELLED = "unlabelled"  # the word of a clip that its release gives no single label: in no class of any set
 BRIEF = 0.5  # seconds; what a micro-expression lasts at most, and a macro-expression at least
 
 FLAGS = {

@@ -37,7 +37,8 @@ def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> s
     datasets = " + ".join(run["datasets"])
     title = f"{run['model'].upper()} on {datasets.replace('_', ' ')}, {len(run['class_names'])} classes"
     parts = [sections.headline(m), sections.beside(m, run), sections.papers(tables), sections.classes(m, run, reports),
-             sections.learning(reports), sections.auxiliary(m, reports), sections.pretraining(reports, run["model"]),
+             sections.learning(run, reports), sections.auxiliary(m, reports),
+             sections.pretraining(reports, run["model"]),
              sections.releases(reports, parameters), sections.labels(reports), sections.settings(parameters, reports),
              sections.made_with(reports), costs.section(reports)]
     links = re.findall(r'<h2 id="([^"]+)-h">(.*?)</h2>', "".join(parts))

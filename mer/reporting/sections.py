@@ -90,9 +90,12 @@ def classes(m: dict, run: dict, reports: Path) -> str:
                         _drawn(reports, "confusion.png", "subjects.png"))
 
 
-def learning(reports: Path) -> str:
-    """The curves of losses and of the tasks' gradients, where they were drawn."""
-    return html.section("learning", "Training", _drawn(reports, "curves.png", "gradients.png"))
+def learning(run: dict, reports: Path) -> str:
+    """How long a fold is trained (data/folds/summary.json), and the curves of losses and gradients, where they were drawn."""
+    least, most = run["steps"]
+    words = f"{most} steps a fold." if least == most else f"{least} to {most} steps a fold, by its training clips."
+    return html.section("learning", "Training", html.paragraph(words, "quiet") if most else "",
+                        _drawn(reports, "curves.png", "gradients.png"))
 
 
 def auxiliary(m: dict, reports: Path) -> str:
@@ -137,7 +140,7 @@ def _learned(numbers: dict, entries: list[tuple[str, str, str, str]]) -> list[st
     rows = [(about, f"{numbers[key]:.4f}", f"{more[key]:+.1f} %" if entry else "")
             for entry, (key, about, *_) in enumerate(entries)]
     words = [above if more[key] > 1 else below for key, _, above, below in entries[1:]]
-    return [html.grid("The later frame's latent, estimated on the clips of pretraining",
+    return [html.grid("The later frame's latent, estimated on clips of the sources that were not trained on",
                       ("estimated by", "mean L1 error", "against the network"), rows, marked=0),
             html.paragraph(" ".join(words), "quiet")]
 

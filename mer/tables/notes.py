@@ -37,7 +37,7 @@ def _rivals(metrics: list[str], m: dict[str, float]) -> list[str]:
 def _pretraining(p: dict[str, object]) -> str:
     if "pretrain.sources" not in p:
         return ""
-    done = p["pretrain.sources"] and p["pretrain.steps"] and _of_model(p, "pretrains", True)
+    done = p["pretrain.sources"] and (p["pretrain.steps"] or p.get("pretrain.epochs")) and _of_model(p, "pretrains", True)
     drawn = " (RENDERED faces)" if is_synthetic(list(p["pretrain.sources"])) else ""
     return f"pretrained on {' + '.join(p['pretrain.sources'])}{drawn}" if done else "not pretrained"
 

@@ -78,6 +78,7 @@ class Batch:
         points: (B, t, 68, 2) float32, crop pixels.
         flow: (B, Q, 2, C, C) float32 pixels or None; pairs: (B, Q) int64, the k of each.
         label: (B,) int64.
+        flips: (B,) bool, which clips are mirrored; None where nobody asks.
     """
 
     frames: torch.Tensor
@@ -85,6 +86,7 @@ class Batch:
     flow: torch.Tensor | None
     pairs: torch.Tensor | None
     label: torch.Tensor
+    flips: torch.Tensor | None = None
 
 
 def load(data: Path, entries: tuple[Entry, ...], sampling, *, with_flow: bool, device: str) -> Clips:
@@ -203,7 +205,7 @@ def _cut(clips: Clips, rows, chosen, top, left, flips, columns, crop: int, at=No
         sign = torch.where(flips, -1.0, 1.0)[:, None, None, None]
         flow = torch.stack([flow[:, :, 0] * sign, flow[:, :, 1]], dim=2)
         pairs = clips.pair[rows[:, None], columns][..., 1]
-    return Batch((frames.float() / 255).unsqueeze(2), points, flow, pairs, clips.label[rows])
+    return Batch((frames.float() / 255).unsqueeze(2), points, flow, pairs, clips.label[rows], flips)
 
 
 def statistics(clips: Clips, rows: torch.Tensor) -> tuple[float, float, float, torch.Tensor]:

@@ -57,7 +57,8 @@ def probabilities(trial: Trial) -> torch.Tensor:
     engine.configure(p.train.threads, p.train.precision)
     clips, rows = folds.load_clips(plan), torch.tensor(trial.train)
     model, _ = folds.start_model(plan, clips, rows, trial.seed, "tune")
-    budget = dataclasses.replace(engine.budget(p, p.train), checkpoint_every=p.train.steps + 1)
+    budget = engine.budget(p, p.train, len(rows))
+    budget = dataclasses.replace(budget, checkpoint_every=budget.steps + 1)
     engine.train(model, plan.task, clips, rows, budget, seed=trial.seed, state=plan.scratch / "unused.pt", desc="tune")
     return folds.probabilities(plan, model, clips, torch.tensor(trial.test))
 

@@ -25,7 +25,10 @@ from mer.training.batches import Clips
 
 @dataclass(frozen=True)
 class Budget:
-    """How long and how to train; the fields are those of params.yaml's `train` and `pretrain` sections."""
+    """How long and how to train; the fields are those of params.yaml's `train` and `pretrain` sections.
+
+    `steps` are resolved: a budget in epochs has as many as its training clips make.
+    """
 
     steps: int
     batch: int
@@ -90,9 +93,19 @@ def learning_rate(step: int, budget: Budget) -> float:
     return budget.lr * 0.5 * (1 + math.cos(math.pi * (step - peak) / max(budget.steps - peak, 1)))
 
 
+def epoch_steps(clips: int, batch: int) -> int:
+    """The steps of an epoch: full batches, the rest is left out (another rest each time); of fewer clips one step."""
+    return max(clips // batch, 1)
+
+
+def steps(section, clips: int) -> int:
+    """The steps of a section (`params.train` or `params.pretrain`) on so many training clips."""
+    return section.steps if section.epochs is None else section.epochs * epoch_steps(clips, section.batch)
+
+
 def epoch_rows(rows: torch.Tensor, step: int, batch: int, seed: int) -> torch.Tensor:
     """The clips of a step: each epoch goes once through a permutation of `rows` drawn from (seed, epoch)."""
-    per_epoch = max(len(rows) // batch, 1)
+    per_epoch = epoch_steps(len(rows), batch)
     epoch, part = divmod(step, per_epoch)
     generator = torch.Generator().manual_seed(derive(seed, "epoch", epoch))
     order = torch.randperm(len(rows), generator=generator)
@@ -189,8 +202,8 @@ def predict(model: nn.Module, task, clips: Clips, rows: torch.Tensor, *, crop: i
         model.train(was_training)
 
 
-def budget(params, section) -> Budget:
-    """The training budget of a section (`params.train` or `params.pretrain`), with the run's learning rate."""
-    names = {f.name for f in dataclasses.fields(Budget)} - {"lr", "precision"}
+def budget(params, section, clips: int) -> Budget:
+    """The budget of a section (`params.train` or `params.pretrain`) on so many training clips, at the run's rate."""
+    names = {f.name for f in dataclasses.fields(Budget)} - {"steps", "lr", "precision"}
     values = {f.name: getattr(section, f.name) for f in dataclasses.fields(section) if f.name in names}
-    return Budget(**values, lr=params.lr, precision=params.train.precision)
+    return Budget(**values, steps=steps(section, clips), lr=params.lr, precision=params.train.precision)

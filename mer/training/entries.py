@@ -11,13 +11,15 @@ from mer.datasets.releases import people
 from mer.labels import records
 from mer.training.batches import Entry
 
-
-def collect(data: Path, sets: dict[str, LabelSet]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+NO_CLASS = -1  # the label of an entry that is in no class
+def collect(data: Path, sets: dict[str, LabelSet], *,
+            unlabelled: bool = False) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """The usable clips of several datasets in one label set, and the names of its classes.
 
     Args:
         data: the folder with the label stores.
         sets: dataset -> its label set; all must have the same classes (MEGC2019's composite: the same three).
+        unlabelled: take those in no class too, for a task that reads no label; then no class need have a clip.
 
     Raises:
         MerError: the datasets' classes differ, no clip is left, or a class has no clip.
@@ -32,6 +34,8 @@ def collect(data: Path, sets: dict[str, LabelSet]) -> tuple[tuple[Entry, ...], t
         excluded = {entry["clip_id"] for entry in records.exclusions(data, dataset)}
         clips = read_clips(data / "aligned" / dataset / "clips.csv")
         chosen = [(clip, class_index(clip, labels)) for clip in clips]
+        if unlabelled:
+            chosen = [(clip, NO_CLASS if index is None else index) for clip, index in chosen]
         outside = sum(index is None for _, index in chosen)
         lost = [clip.clip_id for clip, index in chosen if index is not None and clip.clip_id in excluded]
         if outside or lost:
@@ -41,7 +45,7 @@ def collect(data: Path, sets: dict[str, LabelSet]) -> tuple[tuple[Entry, ...], t
     classes = next(iter(names))
     counts = Counter(entry.label for entry in entries)
     for index, name in enumerate(classes):
-        if not counts[index]:
+        if not counts[index] and not unlabelled:
             raise MerError(f"data/index: class {name} of set {next(iter(sets.values())).name} has no clip in "
                            f"{', '.join(sets)}; choose another set with `classes`, or a release that has it")
     return tuple(entries), classes

@@ -58,6 +58,12 @@ def parts(plan: Plan) -> dict[str, list[str]]:
     return {"parts": names} if names else {}
 
 
+def steps(plan: Plan) -> tuple[int, int]:
+    """Of how many steps the folds are, the fewest and the most: a budget in epochs goes by a fold's own clips."""
+    found = {engine.steps(plan.params.train, len(fold.train)) for fold in split(plan)}
+    return min(found), max(found)
+
+
 def folder(plan: Plan, seed: int, fold: Fold) -> Path:
     """Where a fold is written: <scratch>/<seed>/<fold's name with / as _>."""
     return plan.scratch / str(seed) / fold.name.replace("/", "_")
@@ -134,7 +140,7 @@ def start_model(plan: Plan, clips: Clips, rows: torch.Tensor, seed: int, name: s
 
 def _fit(plan: Plan, model: nn.Module, clips: Clips, rows: torch.Tensor, seed: int, name: str, state: Path,
          evaluate: Callable | None) -> tuple[list[dict], list]:
-    return engine.train(model, plan.task, clips, rows, engine.budget(plan.params, plan.params.train),
+    return engine.train(model, plan.task, clips, rows, engine.budget(plan.params, plan.params.train, len(rows)),
                         seed=engine.derive(seed, name), state=state, desc=f"fold {name} seed {seed}", evaluate=evaluate)
 
 

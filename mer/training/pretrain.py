@@ -26,11 +26,11 @@ def run(plan: Plan, seed: int, out: Path) -> None:
         return
     task = tasks.pretraining(p)
     clips = task.load(plan.data, plan.entries, plan.device)
-    rows = torch.arange(len(clips))
+    rows = torch.tensor(trained_on(task, len(clips)))
     if p.shuffle_labels:
         clips = folds.shuffled(clips, rows, engine.derive(seed, "pretrain", "shuffle"))
     model, _ = folds.start_model(plan, clips, rows, seed, "pretrain", task)
-    log, _ = engine.train(model, task, clips, rows, engine.budget(p, p.pretrain),
+    log, _ = engine.train(model, task, clips, rows, engine.budget(p, p.pretrain, len(rows)),
                           seed=engine.derive(seed, "pretrain"), state=target / "state.pt", desc=f"pretrain seed {seed}")
     told, shown = task.diagnose(model, clips, plan.data)
     folds.save_model(target / "model.pt", model, plan.classes)
@@ -39,6 +39,18 @@ def run(plan: Plan, seed: int, out: Path) -> None:
         store.write_shard(target / "examples.h5", shown, {"units": "pictures in [0, 1], errors in the latent's units"})
     folds.write_log(target, log)
     (target / "state.pt").unlink(missing_ok=True)
+
+
+def steps(plan: Plan) -> int:
+    """The steps of pretraining on the plan's clips."""
+    p = plan.params
+    return engine.steps(p.pretrain, len(trained_on(tasks.pretraining(p), len(plan.entries))))
+
+
+def trained_on(task: tasks.Method, clips: int) -> list[int]:
+    """The rows, of so many clips, that are not held out to measure on."""
+    held = set(task.held_out(clips))
+    return [row for row in range(clips) if row not in held]
 
 
 def final_losses(log: list[dict]) -> dict[str, float]:

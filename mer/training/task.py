@@ -22,11 +22,13 @@ class Method:
         weights: the weight of each named loss.
         head_key: the layer whose rows are classes, in the state dict.
         classifies: whether the network has class outputs.
+        labelled: whether pretraining leaves out the clips that the label set has in no class.
     """
 
     weights: dict[str, float]
     head_key: str
     classifies = True
+    labelled = True
 
     def __init__(self, params):
         self.params = params
@@ -84,6 +86,10 @@ class Method:
         """{store: arrays} of a clip of `frames` frames that `load` reads and no score of a class depends on."""
         return {}
 
+    def held_out(self, clips: int) -> list[int]:
+        """The rows, of so many clips of the sources, that pretraining leaves for `diagnose`."""
+        return []
+
     def diagnose(self, model: nn.Module, clips: Clips, data: Path) -> tuple[dict[str, float], dict[str, dict]]:
         """After pretraining on `clips`: numbers that tell what it learned, and examples {name: arrays} to be drawn."""
         return {}, {}
@@ -99,7 +105,7 @@ def pretraining(params) -> Method | None:
 
     It is what `pretraining` of its folder's task.py says, or without it that of the folds.
     """
-    if not params.pretrain.sources or not params.pretrain.steps:
+    if not params.pretrain.sources or not (params.pretrain.steps or params.pretrain.epochs):
         return None
     found = importlib.import_module(f"mer.models.{params.model}.task")
     return getattr(found, "pretraining", found.Folds)(params)

@@ -33,6 +33,12 @@ def test_a_profile_is_its_own_values_over_the_paper_s():
     assert knobs.profile(blocks, "m", "paper") == blocks["m"]["paper"] and "like" in blocks["m"]["a"]
 
 
+def test_a_profile_with_epochs_of_its_own_takes_no_steps_from_the_paper_s_and_the_other_way_round():
+    blocks = {"m": {"a": {"like": "paper", "train": {"epochs": 2}, "pretrain": {"steps": 9}},
+                    "paper": {"train": {"steps": 3, "batch": 3}, "pretrain": {"epochs": 4, "crop": 5}}}}
+    assert knobs.profile(blocks, "m", "a") == {"train": {"epochs": 2, "batch": 3}, "pretrain": {"steps": 9, "crop": 5}}
+
+
 @pytest.mark.parametrize(("blocks", "message"), [
     ({"a": {"like": "papr"}, "paper": {}},
      "p.yaml: profiles.m.a.like = 'papr'; expected paper, in a profile of another name"),

@@ -53,9 +53,11 @@ def clips_of(root: Path, stage: str) -> int | None:
     if name == "synthesize":
         return sum(1 for _ in data.glob("raw/synthetic*/frames/*"))
     if name == "pretrain":
-        return p.pretrain.steps * p.pretrain.batch * len(p.seeds) if p.pretrain.sources else None
+        summary = json.loads((data / "pretrained/summary.json").read_text())
+        return summary["numbers"]["steps"] * p.pretrain.batch * len(p.seeds) or None
     if name == "train":
-        return p.train.steps * p.train.batch * len(list(data.glob("folds/*/*/predictions.csv")))
+        steps = json.loads((data / "folds/summary.json").read_text())["steps"]
+        return sum(steps) // 2 * p.train.batch * len(list(data.glob("folds/*/*/predictions.csv")))
     return None
 
 

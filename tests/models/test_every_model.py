@@ -75,7 +75,7 @@ def test_its_folder_is_whole(name):
 def test_gradients_reach_every_parameter_that_is_trained(p, data, tmp_path):
     plan, clips, rows, model = started(p, data, tmp_path)
     method = plan.task
-    batch = method.draw(clips, rows, engine.budget(p, p.train), torch.Generator().manual_seed(0))
+    batch = method.draw(clips, rows, engine.budget(p, p.train, len(rows)), torch.Generator().manual_seed(0))
     losses = method.losses(method.forward(model.train(), batch), batch)
     assert set(losses) <= set(method.weights)
     sum(method.weights[name] * value for name, value in losses.items()).backward()

@@ -22,7 +22,8 @@ LOSSES = {"mol": {"mer": 1.1, "flow": 0.2, "landmark": 2.5}, "fdp": {"mer": 1.1,
           "ma2mi": {"mer": 1.1}}
 SIZE = {"mol": (144, 128), "fdp": (72, 64), "ma2mi": (72, 64)}  # sides of the aligned and of the network's crop
 T = 8
-DIAGNOSTICS = {"reconstruction": 0.21, "copy": 0.25, "shuffled_c": 0.24, "shuffled_position": 0.211,
+DIAGNOSTICS = {"reconstruction": 0.21, "copy": 0.25, "shuffled_c": 0.24, "shuffled_action": 0.23,
+               "shuffled_position": 0.211,
                "autoencoder_grey_error": 6.5, "autoencoder_grey_error_mean_picture": 21.0}
 
 
@@ -90,7 +91,7 @@ def run_folder(root: Path, t=None, frames=12, steps=6, flow=True, model="mol") -
         "model": model, "datasets": ["synthetic"], "classes": "3", "class_names": list(NAMES), "protocol": "loso",
         "profile": "demo", "seeds": sorted(set(t.seed.tolist())), "selection": ["last", "oracle"],
         "list": "0" * 64, "clips": len(set(t.clip_id.tolist())), "subjects": sorted(set(t.subject.tolist())),
-        "pretrained_on": ["synthetic_macro"], "crop": SIZE[model][1], "shuffle_labels": False,
+        "pretrained_on": ["synthetic_macro"], "steps": [steps, steps], "crop": SIZE[model][1], "shuffle_labels": False,
         "made_with": environment.made_with("train", "", {"made_with": environment.made_with("align", "synthetic")})})
     once = t.where(t.selection[0], int(t.seed[0]))
     guesses = rng.dirichlet([1] * t.classes, len(once))

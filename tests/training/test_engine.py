@@ -1,17 +1,22 @@
 """The training loop: resumable at a step to the same bytes, its randomness a function of (seed, step)."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
 from torch import nn
 
+from mer import params
 from mer.base.errors import MerError
 from mer.training import checkpoint, engine
 from mer.training.batches import Clips
 from mer.training.engine import Budget
 from mer.training.task import Method
+
+ROOT = Path(__file__).parents[2]
 
 
 class Small(nn.Module):
@@ -97,6 +102,15 @@ def test_every_epoch_sees_every_clip_once():
     assert sorted(seen.tolist()) == rows.tolist()
     assert not torch.equal(seen[:5], engine.epoch_rows(rows, 6, 5, seed=3))
     assert len(engine.epoch_rows(rows[:3], 0, 5, seed=3)) == 3  # fewer clips than a batch
+
+
+@pytest.mark.parametrize(("clips", "batch", "wanted"), [(30, 5, 18), (34, 5, 18), (4, 5, 3)])
+def test_epochs_are_as_many_steps_as_they_fill_batches(clips, batch, wanted):
+    train = params.load(ROOT / "params.yaml").train
+    asked = replace(train, steps=None, epochs=3, batch=batch)
+    assert engine.steps(asked, clips) == wanted and engine.steps(replace(asked, steps=7, epochs=None), clips) == 7
+    seen = [engine.epoch_rows(torch.arange(clips), step, batch, seed=3) for step in range(wanted // 3)]
+    assert len(torch.cat(seen).unique()) == min(batch * wanted // 3, clips)
 
 
 def test_the_one_cycle_schedule_rises_to_lr_and_falls_to_zero():

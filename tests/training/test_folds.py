@@ -90,6 +90,29 @@ def run(plan, seed=0, subject="own/s02"):
     return folds.folder(plan, seed, fold_of(plan, subject))
 
 
+def test_a_task_that_reads_no_label_is_given_the_clips_of_no_class_too(p, stores):
+    fewer = LabelSet("own", "two", WORDS[:2], {word: word for word in WORDS[:2]})
+    few, classes = entries.collect(stores, {"own": fewer})
+    every, again = entries.collect(stores, {"own": fewer}, unlabelled=True)
+    assert (len(few), len(every)) == (5, 8) and classes == again == WORDS[:2]
+    assert {e.clip.label_raw for e in every if e.label == entries.NO_CLASS} == {WORDS[2]}
+    assert [e for e in every if e.label != entries.NO_CLASS] == list(few)
+    none = LabelSet("own", "none", ("bored", "calm"), {})
+    assert len(entries.collect(stores, {"own": none}, unlabelled=True)[0]) == 8
+    with pytest.raises(MerError, match="class bored of set none has no clip"):
+        entries.collect(stores, {"own": none})
+
+
+def test_epochs_go_by_a_fold_s_own_clips_and_its_records_say_so(p, stores, tmp_path):
+    """s02 has two clips, the others three: six to train on when it is tested, five when another one is."""
+    by_epoch = replace(p, train=replace(p.train, steps=None, epochs=2, batch=3), selection=("last",))
+    plan = plan_of(by_epoch, stores, tmp_path)
+    lines = {subject: len((run(plan, subject=subject) / "log.csv").read_text().splitlines()) - 1
+             for subject in ("own/s01", "own/s02")}
+    assert lines == {"own/s01": 2, "own/s02": 4} and folds.steps(plan) == (2, 4)
+    assert folds.steps(plan_of(p, stores, tmp_path)) == (2, 2)
+
+
 @pytest.fixture(scope="module")
 def alone(p, stores, tmp_path_factory):
     """The fold of s02, seed 0, run as the first and only one."""

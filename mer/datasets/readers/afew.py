@@ -4,37 +4,41 @@
     Train_AFEW/AlignedFaces_LBPTOP_Points/Faces/013736360/*.jpg                       no emotion level, or
     Train_AFEW/AlignedFaces_LBPTOP_Points/AlignedFaces_LBPTOP_Points/Angry/013736360/*.jpg
 
-The test part has no labels and is not read. No persons are named: `subject` is a split's emotion.
+The test part, Test_AFEW, has no labels: its videos and faces lie without a level of emotions. No persons are named:
+`subject` is a split's emotion.
 """
 
 from pathlib import Path
 
 from mer.base.errors import MerError
 from mer.datasets.places import merged, undoubled
-from mer.datasets.rules import Reading, Row, settle
+from mer.datasets.rules import UNLABELLED, Reading, Row, settle
 from mer.datasets.tree import holders, inside, instead, subfolders, video_files
 
 DATASETS = {"afew": "macro"}
 SIGNS = r"(train|val)_afew|alignedfaces_lbptop_points.*"
 FPS = 25.0
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
-SPLITS = {"train": "train", "train_afew": "train", "val": "validation", "val_afew": "validation"}
+SPLITS = {"train": "train", "train_afew": "train", "val": "validation", "val_afew": "validation",
+          "test": "test", "test_afew": "test"}
 
 
 def read(root: Path, *, dataset: str) -> Reading:
-    """Read both labelled parts. Raises MerError when neither is found, or no aligned faces are."""
+    """Read all parts. Raises MerError when no labelled one is found, or no aligned faces are."""
     parts = {SPLITS[name]: undoubled(path) for holder in holders(root, "|".join(SPLITS))
              for name, path in subfolders(holder).items() if name in SPLITS}
     notes: list[str] = []
     rows, aligned = [], 0
     for split, folder in sorted(parts.items()):
         faces = _faces(folder, notes)
-        aligned += len(faces)
-        for clip, emotion in sorted(_labels(folder, faces).items()):
+        aligned += len(faces) if split != "test" else 0
+        labels = _labels(folder, faces) if split != "test" else dict.fromkeys(
+            [*(path.stem.lower() for path in video_files(folder)), *(clip for clip, in faces)], UNLABELLED)
+        for clip, emotion in sorted(labels.items()):
             rows.append(Row(f"{split}-{clip}", f"{split}-{emotion}", faces.get((clip,)), None, None, None, emotion,
                             whole=True, flags=(split, "subject_unknown", "fps_nominal"),
                             looked_for=f"{inside(root, folder)}/AlignedFaces_LBPTOP_Points/Faces/{clip}"))
-    if not rows:
+    if all(row.label == UNLABELLED for row in rows):
         raise MerError(f"{root}: no clips found in the layout Train_AFEW/Angry/013736360.avi{instead(root)}")
     if not aligned:
         raise MerError(f"{root}: only videos found; unpack AlignedFaces_LBPTOP_Points.zip inside Train_AFEW and its "

@@ -1,4 +1,4 @@
-"""DFEW: single-labelled film clips as aligned 224x224 faces, five folds.
+"""DFEW: film clips, most of them single-labelled, as aligned 224x224 faces, five folds.
 
     Clip/clip_224x224/00001/00001_00001.jpg       (clip_224x224_16f, resampled to 16 frames, only when this is missing)
     Clip/clip_224x224/clip_224x224_part_1/00001/00001_00001.jpg, ... clip_224x224_part_11/...
@@ -8,12 +8,13 @@
 of a hundred clips.
 """
 
+import re
 from pathlib import Path
 
 from mer.base.errors import MerError
 from mer.datasets.clips import read_csv
 from mer.datasets.places import find_places
-from mer.datasets.rules import Reading, Row, settle
+from mer.datasets.rules import UNLABELLED, Reading, Row, settle
 from mer.datasets.tree import find_tables, instead
 from mer.datasets.workbook import frame
 
@@ -24,7 +25,10 @@ LABELS = ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear")
 
 
 def read(root: Path, *, dataset: str) -> Reading:
-    """Read every clip that the split files name; a clip's fold is flagged test1 ... test5. Raises MerError."""
+    """Read every clip; one that the split files name has a label, its fold is flagged test1 ... test5. Raises MerError.
+
+    The others have several labels, or none that enough of the annotators chose.
+    """
     notes: list[str] = []
     tables = [path for path in find_tables(root, r"set_[1-5]\.csv") if _part(path)]
     if not tables:
@@ -48,9 +52,10 @@ def read(root: Path, *, dataset: str) -> Reading:
                 raise MerError(f"{path}: row {line}: clip {clip} is {label} here, {labels[clip]} in another split file")
             if _part(path) == "test":
                 folds.setdefault(clip, set()).add(f"test{path.stem[-1]}")
+    every = {int(name): UNLABELLED for name, in frames.folders if re.fullmatch(r"\d{5}", name)} | labels
     rows = [Row(f"{clip:05d}", f"part{clip // 100:03d}", frames.find(f"{clip:05d}"), None, None, None, label,
                 whole=True, flags=("subject_unknown", "fps_nominal", *sorted(folds.get(clip, ()))),
-                looked_for=frames.looked_for(f"{clip:05d}")) for clip, label in sorted(labels.items())]
+                looked_for=frames.looked_for(f"{clip:05d}")) for clip, label in sorted(every.items())]
     clips, excluded = settle(rows, root=root, dataset=dataset, release="single-labeled", fps=FPS)
     files = tuple(path.relative_to(root).as_posix() for path in tables)
     return Reading("single-labeled", tuple(clips), tuple(excluded), files, tuple(notes))

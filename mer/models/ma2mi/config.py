@@ -15,12 +15,12 @@ PRETRAINING = ("ma2mi", "maer", "none")
 ORDER = 3  # among the models, wherever they are listed
 ENCODER_WEIGHTS = "data/encoder_weights"  # an input of the stages that read from it
 AUTOENCODERS = ("sd_vae", "conv_ae", "none")
-FUSIONS = ("add", "concat", "add_flat", "gate")
+FUSIONS = ("add_flat", "add", "concat", "gate")
 
 CHANNELS = 3  # of the pictures the encoders see; gray crops are repeated
 LATENT = 4  # channels of an autoencoder's latent
 DOWN = 8  # pixels of the picture to one pixel of the latent, along a side
-CELL = 32  # pixels of the picture to one position of the encoders' grid, along a side
+CELL = 32  # pixels of the picture to one position of ResNet18's grid, along a side
 FEATURES = 512  # channels of F_p and F_a at width 1
 
 LEARNED = (  # an error of pretraining.json, by what the latent is estimated; what it says if it is over 1 % above the
@@ -31,9 +31,12 @@ LEARNED = (  # an error of pretraining.json, by what the latent is estimated; wh
     ("shuffled_c", "the network, with the condition of another clip",
      "With another clip's condition the error grows: the condition carries the motion.",
      "With another clip's condition the error stays: the condition is not used."),
-    ("shuffled_position", "the network, with the position features of another clip",
-     "With another clip's position features it grows too.",
-     "Another clip's position features make no difference."))
+    ("shuffled_action", "the network, with the action features shuffled over the grid",
+     "With the action features shuffled over the grid it grows: where something moves counts.",
+     "With the action features shuffled over the grid it stays: where something moves does not count."),
+    ("shuffled_position", "the network, with the position features shuffled over the grid",
+     "With the position features shuffled over the grid it grows too: they are used.",
+     "Shuffled over the grid, the position features make no difference: they are not used."))
 TOLD = {"autoencoder_grey_error": (  # further keys of pretraining.json and the sentence with them
     "The autoencoder, trained here, gives back frames of clips it has not seen with a mean error of "
     "{autoencoder_grey_error:.1f} of 255 grey levels; the mean picture's is "
@@ -60,8 +63,11 @@ class Config:
     width: float = knob(above=0, default=1.0)  # (ours) factor on the channels of both ResNet18 encoders
     encoder_weights: str | None = knob(default=None)  # (inferred: null = random) torchvision's ResNet18, a file name
     fpe: bool = knob(default=True)  # Table 4, row 1: False = without the facial position encoder, c = mean(F_a)
-    # (inferred) add | concat | add_flat (as MMNet) | gate: how F_p and F_a become c
-    fusion: str = knob(choices=FUSIONS, default="add")
+    # (ours: 16) pixels of the picture to one position of the encoders' grid, along a side
+    cell: int = knob(choices=(CELL, CELL // 2), default=CELL, optional=True)
+    # (inferred) how F_p and F_a become c: add_flat (as MMNet) | add, concat, gate: averaged, so that c does not know
+    # where anything is
+    fusion: str = knob(choices=FUSIONS, default="add_flat")
     position_loss: bool = knob(default=True)  # Table 4, row 2: False = FPE learns from the reconstruction loss instead
     # (inferred) hungarian (one to one) | argmax: the index m(i) of Eq. 4
     match: str = knob(choices=("hungarian", "argmax"), default="hungarian")
@@ -91,7 +97,7 @@ class Config:
 
 def needs_latents(p) -> bool:
     """Whether the run reads data/latents: MA2MI's reconstruction, unless in pixel space."""
-    used = (p.pretrain.sources and p.pretrain.steps) or p.ma2mi.keep_reconstruction
+    used = (p.pretrain.sources and (p.pretrain.steps or p.pretrain.epochs)) or p.ma2mi.keep_reconstruction
     return bool(p.model == "ma2mi" and p.ma2mi.pretraining == "ma2mi" and p.ma2mi.autoencoder != "none" and used)
 
 
@@ -113,8 +119,12 @@ def files(p) -> list[str]:
 
 def problems(p) -> list[str]:
     """What of the other sections does not go with this model."""
-    return [] if p.sampling.t == 2 else [f"sampling.t = {p.sampling.t}; expected 2 with model = ma2mi, which sees the "
-                                         "onset and the apex frame"]
+    found = [] if p.sampling.t == 2 else [f"sampling.t = {p.sampling.t}; expected 2 with model = ma2mi, which sees the "
+                                          "onset and the apex frame"]
+    if p.ma2mi.keep_reconstruction and needs_latents(p) and p.pretrain.crop != p.train.crop:
+        found.append(f"train.crop = {p.train.crop} with pretrain.crop = {p.pretrain.crop}; expected the same with "
+                     "ma2mi.keep_reconstruction = true, whose latents are of one crop")
+    return found
 
 
 def without_weights(cfg: Config) -> Config:
@@ -151,7 +161,7 @@ def features(cfg: Config) -> int:
 def condition_size(cfg: Config) -> int:
     """Length of the condition vector c."""
     if cfg.fusion == "add_flat":
-        return features(cfg) * (cfg.size // CELL) ** 2
+        return features(cfg) * (cfg.size // cfg.cell) ** 2
     return features(cfg) * (2 if cfg.fusion == "concat" and cfg.fpe else 1)
 
 

@@ -162,13 +162,20 @@ def conv_ae_losses(outputs: dict[str, Tensor], batch) -> dict[str, Tensor]:
     return {"pixels": F.l1_loss(outputs["pixels"], truth), "kl": divergence / truth.numel()}
 
 
+def shuffled(maps: Tensor, generator: torch.Generator) -> Tensor:
+    """Maps (B, K, h, w) with the positions of each put in a random order of its own; all channels move together."""
+    order = torch.rand(len(maps), maps.shape[2:].numel(), generator=generator).argsort(dim=1).to(maps.device)
+    return maps.flatten(2).gather(2, order[:, None].expand(-1, maps.shape[1], -1)).unflatten(2, maps.shape[2:])
+
+
 @torch.no_grad()
-def diagnose(model, batch) -> dict[str, Tensor]:
+def diagnose(model, batch, generator: torch.Generator) -> dict[str, Tensor]:
     """What tells whether the reconstruction learns, mean L1 errors in evaluation mode of one batch.
 
-    reconstruction: as it is; copy: of taking z_t for z_{t+d}, which it must beat; shuffled_c and shuffled_position:
-    with the condition, or F_p alone, of the next clip in the batch: where these are no larger, DiT does not use it.
-    shuffled_position is left out without a position encoder.
+    reconstruction: as it is; copy: of taking z_t for z_{t+d}, which it must beat; shuffled_c: with the condition of the
+    next clip in the batch; shuffled_action and shuffled_position: with F_a or F_p shuffled over the grid (the
+    consistency loss makes F_p alike between clips, so that another's would say nothing). Where these are no larger, DiT
+    does not use it. shuffled_position is left out without a position encoder.
 
     model: a MIACNet with DiT; batch: frames (B, 2, C, S, S) and latents (B, 2, L, s, s), B >= 2.
     """
@@ -184,9 +191,10 @@ def diagnose(model, batch) -> dict[str, Tensor]:
 
         condition = model.fuse(position, action)
         found = {"reconstruction": error(condition), "copy": reconstruction_loss(earlier, later),
-                 "shuffled_c": error(condition.roll(1, 0))}
+                 "shuffled_c": error(condition.roll(1, 0)),
+                 "shuffled_action": error(model.fuse(position, shuffled(action, generator)))}
         if position is not None:
-            found["shuffled_position"] = error(model.fuse(position.roll(1, 0), action))
+            found["shuffled_position"] = error(model.fuse(shuffled(position, generator), action))
     finally:
         model.train(was_training)
     return found

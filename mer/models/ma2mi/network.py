@@ -42,8 +42,8 @@ class MIACNet(nn.Module):
         if problems:
             raise MerError("; ".join(problems))
         self.cfg, self.frozen = cfg, frozen
-        self.fpe = ResNetTrunk(CHANNELS, cfg.width) if cfg.fpe else None
-        self.fae = ResNetTrunk(CHANNELS, cfg.width)
+        self.fpe = ResNetTrunk(CHANNELS, cfg.width, cfg.cell) if cfg.fpe else None
+        self.fae = ResNetTrunk(CHANNELS, cfg.width, cfg.cell)
         self.head = nn.Linear(condition_size(cfg), n_classes) if n_classes else None
         if self.head is not None:
             nn.init.zeros_(self.head.weight)
@@ -73,8 +73,8 @@ class MIACNet(nn.Module):
 
         Returns:
             As far as asked for: logits (B, n_classes); latent (B, L, s, s), the estimate of z_{t+d}; position and
-            position_warped (B, K, h, h), F_p of I_t and of T(I_t), h = cfg.size / 32; both pass through the encoder
-            together, so that batch norm sees both.
+            position_warped (B, K, h, h), F_p of I_t and of T(I_t), h = cfg.size / cfg.cell; both pass through the
+            encoder together, so that batch norm sees both.
         """
         if frames.ndim != 5 or frames.shape[1] != 2 or frames.shape[2] not in (1, CHANNELS):
             raise ValueError(f"frames {tuple(frames.shape)}: expected (B, 2, 1 or {CHANNELS}, H, H)")
@@ -105,7 +105,7 @@ class MIACNet(nn.Module):
     def fuse(self, position: Tensor | None, action: Tensor) -> Tensor:
         """The condition vector c (B, D) of F_p and F_a (B, K, h, w); without F_p, of F_a alone (Table 4, row 1).
 
-        # paper: how the two are merged is lost; here: added on the grid and averaged (MMNet adds), or as cfg.fusion
+        # paper: how the two are merged is lost; here: added on the grid and flattened (MMNet), or as cfg.fusion
         """
         kind = self.cfg.fusion
         if position is None:

@@ -1,7 +1,8 @@
-"""Frames of whole clips on the device, their cached latents, and the pairs (I_t, I_{t+d}) that MA2MI is pretrained on.
+"""Frames of whole clips, their cached latents, and the pairs (I_t, I_{t+d}) that MA2MI is pretrained on.
 
 A frozen autoencoder costs three times all the rest of a step, so every frame is encoded once, upright and mirrored
-(Eq. 7), and kept as float16: relative error 5e-4 of latents whose standard deviation is about 1.
+(Eq. 7), and kept as float16: relative error 5e-4 of latents whose standard deviation is about 1. Whole clips stay in
+the machine's memory (63 kB a frame of 224 pixels); the device is given a batch of them.
 """
 
 import hashlib
@@ -15,7 +16,6 @@ from torch import Tensor
 from mer.base import store
 from mer.datasets.clips import read_clips
 from mer.labels import records
-from mer.labels.sampling import clip_sets
 from mer.models.ma2mi.autoencoder import ConvAe, pixel_latent
 from mer.models.ma2mi.config import Config
 from mer.models.ma2mi.losses import random_affine, warp_images
@@ -92,21 +92,19 @@ def encode(autoencoder: SdVae | ConvAe, data: Path, dataset: str, out: Path, *, 
 
 @dataclass(frozen=True)
 class Pairs:
-    """All frames of a run's clips on one device, one after another.
+    """All frames of a run's clips, one after another, on the CPU; its batches go to the device of `label`.
 
     Attributes:
         frames: (F, H, W) uint8, centre crops.
-        start: (N,) int64, where a clip's frames begin; length: (N,) int64 on the CPU, how many there are.
-        ends: (N, 2) int64, positions in the clip of onset and apex (or the frame midway, where there is no apex).
+        start: (N,) int64, where a clip's frames begin; length: (N,) int64, how many there are.
         mean, logvar: (2, F, 4, s, s) float16, latents upright and mirrored; None where not needed.
-        label: (N,) int64.
+        label: (N,) int64, on the device.
     """
 
     entries: tuple[Entry, ...]
     frames: Tensor
     start: Tensor
     length: Tensor
-    ends: Tensor
     mean: Tensor | None
     logvar: Tensor | None
     label: Tensor
@@ -139,28 +137,39 @@ def load(data: Path, entries: tuple[Entry, ...], cfg: Config, *, crop: int, devi
     Raises:
         MerError: a clip is in no shard.
     """
-    frames, latents, ends = ([None] * len(entries) for _ in range(3))
-    wanted = {"mean": ("mean",), "sample": ("mean", "logvar")}[cfg.posterior] if cfg.autoencoder != "none" else ()
+    frames, latents = ([None] * len(entries) for _ in range(2))
+    wanted = moments(cfg)
     for dataset in sorted({entry.clip.dataset for entry in entries}):
         rows = {entry.clip.clip_id: i for i, entry in enumerate(entries) if entry.clip.dataset == dataset}
         clips = [entries[i].clip for i in rows.values()]
-        aligned = records.read(data / "aligned" / dataset, clips, ("frames", "numbers", "annotation"))[0]
+        aligned = records.read(data / "aligned" / dataset, clips, ("frames",))[0]
         encoded = records.read(data / "latents" / dataset, clips, wanted)[0] if wanted else {}
         for clip_id, i in rows.items():
-            record = aligned[clip_id]
-            frames[i] = centre(torch.from_numpy(record["frames"]), crop)
-            ends[i] = clip_sets(record["numbers"], record["annotation"], t=2, sets=1, span="clip", seed_words=())[0]
+            frames[i] = centre(torch.from_numpy(aligned[clip_id]["frames"]), crop)
             latents[i] = encoded.get(clip_id)
     length = torch.tensor([len(clip) for clip in frames])
 
     def joined(name: str) -> Tensor | None:
         if name not in wanted:
             return None
-        return torch.from_numpy(np.concatenate([record[name] for record in latents], axis=1)).to(device)
+        return torch.from_numpy(np.concatenate([record[name] for record in latents], axis=1))
 
-    return Pairs(entries, torch.cat(frames).to(device), (length.cumsum(0) - length).to(device), length,
-                 torch.from_numpy(np.stack(ends).astype(np.int64)).to(device), joined("mean"), joined("logvar"),
+    return Pairs(entries, torch.cat(frames), length.cumsum(0) - length, length, joined("mean"), joined("logvar"),
                  torch.tensor([entry.label for entry in entries], device=device))
+
+
+def moments(cfg: Config) -> tuple[str, ...]:
+    """What is read of data/latents."""
+    return {"mean": ("mean",), "sample": ("mean", "logvar")}[cfg.posterior] if cfg.autoencoder != "none" else ()
+
+
+def sampled(kept, index: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
+    """Latents (B, 2, 4, s, s) float32 at `index` of what has `mean` and `logvar`: the mean, or with both a sample."""
+    latents = kept.mean[index].float()
+    if kept.logvar is None:
+        return latents
+    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+    return latents + (kept.logvar[index].float() / 2).exp() * noise
 
 
 def draw_pairs(length: Tensor, interval: tuple[int, int], generator: torch.Generator) -> Tensor:
@@ -177,37 +186,27 @@ def draw_pairs(length: Tensor, interval: tuple[int, int], generator: torch.Gener
     return torch.stack([t, t + d], dim=1)
 
 
-def pair_batch(pairs: Pairs, rows: Tensor, cfg: Config, *, flip: bool, ends: bool,
-               generator: torch.Generator) -> PairBatch:
-    """A batch of the clips `rows` (B,) on the CPU: frames, their latents, and the transformed earlier frame.
+def pair_batch(pairs: Pairs, rows: Tensor, cfg: Config, *, flip: bool, generator: torch.Generator) -> PairBatch:
+    """A batch of random pairs of the clips `rows` (B,): frames, their latents, and the transformed earlier frame.
 
-    All random numbers come from `generator` (on the CPU, so that every device draws the same).
-
-    Args:
-        flip: mirror both frames of half of the clips.
-        ends: onset and apex (fine-tuning that keeps the reconstruction); False = random pairs by cfg.interval.
+    All random numbers come from `generator` (on the CPU, so that every device draws the same). With `flip` both frames
+    of half of the clips are mirrored.
     """
-    device, count, length = pairs.frames.device, len(rows), pairs.length[rows]
-    rows = rows.to(device)
-    chosen = pairs.ends[rows] if ends else draw_pairs(length, cfg.interval, generator).to(device)
-    index = pairs.start[rows, None] + chosen
-    flips = (torch.randint(2, (count,), generator=generator) if flip else torch.zeros(count, dtype=torch.int64)
-             ).to(device)
-    crops = pairs.frames[index]
-    crops = torch.where(flips[:, None, None, None].bool(), crops.flip(-1), crops)
+    device, count = pairs.label.device, len(rows)
+    index = pairs.start[rows, None] + draw_pairs(pairs.length[rows], cfg.interval, generator)
+    flips = torch.randint(2, (count,), generator=generator) if flip else torch.zeros(count, dtype=torch.int64)
+    crops = pairs.frames[index].to(device)
+    crops = torch.where(flips[:, None, None, None].bool().to(device), crops.flip(-1), crops)
     frames = pictures(crops, cfg.size)
     if pairs.mean is None:
         latents = pixel_latent(frames.flatten(0, 1)).unflatten(0, (count, 2))
     else:
-        latents = pairs.mean[flips[:, None], index].float()
-    if pairs.logvar is not None:
-        noise = torch.randn(latents.shape, generator=generator).to(device)
-        latents = latents + (pairs.logvar[flips[:, None], index].float() / 2).exp() * noise
+        latents = sampled(pairs, (flips[:, None], index), generator).to(device)
     theta = warped = None
     if cfg.position_loss:
         theta = random_affine(count, rotation=cfg.rotation, translation=cfg.translation, generator=generator).to(device)
         warped = warp_images(frames[:, 0], theta)
-    return PairBatch(frames, latents, warped, theta, pairs.label[rows])
+    return PairBatch(frames, latents, warped, theta, pairs.label[rows.to(device)])
 
 
 def turned(frames: Tensor, degrees: float, generator: torch.Generator) -> Tensor:

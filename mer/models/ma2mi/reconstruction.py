@@ -1,4 +1,4 @@
-"""What MA2MI's pretraining has learned: its reconstruction beside its rivals over all clips, and a few pictures."""
+"""What MA2MI's pretraining has learned: its reconstruction beside its rivals on clips held out, and a few pictures."""
 
 import math
 import sys
@@ -23,24 +23,38 @@ from mer.training import engine
 DRAWS = 4  # pairs of frames that are drawn of every clip
 BATCH = 32  # clips
 EXAMPLES = 3  # pictures: best, median, worst
+HELD_OUT, MOST = 10, 256  # one clip of so many is held out, of many clips no more
+
+
+def held_out(clips: int) -> list[int]:
+    """The rows that are measured on and not trained on, evenly over so many clips; of fewer than six none."""
+    if clips < 2 * EXAMPLES:
+        return []
+    return np.linspace(0, clips - 1, min(max(clips // HELD_OUT, EXAMPLES), MOST)).round().astype(int).tolist()
+
+
+def measured_on(pairs: Pairs) -> Tensor:
+    """The rows held out; where there are none, all."""
+    return torch.tensor(held_out(len(pairs)) or range(len(pairs)))
 
 
 def measure(model: MIACNet, pairs: Pairs, cfg: Config, data: Path) -> dict[str, float]:
-    """The numbers of `ma2mi_losses.diagnose`, mean over DRAWS random pairs of every clip, the same in every run.
+    """The numbers of `ma2mi_losses.diagnose`, mean over DRAWS random pairs of every clip that is held out.
 
-    Measured on the clips that the network was trained on, mirrored never. Clips go in random order, so that the
-    condition that `diagnose` takes from the next clip is seldom the same person's. With conv_ae, which is trained in
-    the pipeline, also `autoencoder_grey_error` on frames it was not trained on and that of their mean picture, grey
-    levels of 0..255, from data/latents.
+    The same in every run, mirrored never. Clips go in random order, so that the condition that `diagnose` takes from
+    the next clip is seldom the same person's. With conv_ae, which is trained in the pipeline, also
+    `autoencoder_grey_error` on frames it was not trained on and that of their mean picture, grey levels of 0..255, from
+    data/latents.
     """
     totals: dict[str, float] = {}
+    chosen = measured_on(pairs)
     for draw in range(DRAWS):
-        order = torch.randperm(len(pairs), generator=_generator("order", draw))
-        for rows, batch in _batches(pairs, order, cfg, f"diagnose {draw}"):
-            for name, value in diagnose(model, batch).items():
+        order = chosen[torch.randperm(len(chosen), generator=_generator("order", draw))]
+        for i, (rows, batch) in enumerate(_batches(pairs, order, cfg, f"diagnose {draw}")):
+            for name, value in diagnose(model, batch, _generator("shuffled", draw, i)).items():
                 totals[name] = totals.get(name, 0.0) + value.item() * len(rows)
-    found = {name: value / (DRAWS * len(pairs)) for name, value in totals.items()
-             if len(pairs) > 1 or not name.startswith("shuffled")}  # a single clip has no other to take it from
+    found = {name: value / (DRAWS * len(chosen)) for name, value in totals.items()
+             if len(chosen) > 1 or name != "shuffled_c"}  # a single clip has no other to take it from
     if cfg.autoencoder == "conv_ae":
         summary = store.read_json(data / "latents" / "summary.json")
         found |= {f"autoencoder_{name}": summary[name] for name in ("grey_error", "grey_error_mean_picture")}
@@ -48,7 +62,7 @@ def measure(model: MIACNet, pairs: Pairs, cfg: Config, data: Path) -> dict[str, 
 
 
 def examples(model: MIACNet, pairs: Pairs, cfg: Config, data: Path) -> dict[str, dict[str, np.ndarray]]:
-    """EXAMPLES clips from the best to the worst by what the network gains over copying, in pictures.
+    """EXAMPLES clips, held out, from the best to the worst by what the network gains over copying, in pictures.
 
     Returns:
         {number from 1: arrays}: clip, subject (bytes); first, second (S, S) float16 in [0, 1], I_t and I_{t+d};
@@ -61,23 +75,24 @@ def examples(model: MIACNet, pairs: Pairs, cfg: Config, data: Path) -> dict[str,
     except MerError as error:
         print(f"pretrain: no pictures of the reconstruction: {error}", file=sys.stderr)
         return {}
-    everyone = torch.arange(len(pairs))
+    everyone = measured_on(pairs)
     gains, errors, copies = [], [], []
     for _, batch in _batches(pairs, everyone, cfg, "examples"):
         errors.append((_estimate(model, batch) - batch.latents[:, 1]).abs().mean((1, 2, 3)))
         copies.append((batch.latents[:, 0] - batch.latents[:, 1]).abs().mean((1, 2, 3)))
         gains.append(copies[-1] - errors[-1])
     order = torch.cat(gains).cpu().argsort(descending=True, stable=True)
-    places = sorted({round(x) for x in np.linspace(0, len(pairs) - 1, EXAMPLES)})
-    chosen = {int(order[place]): str(number) for number, place in enumerate(places, 1)}
+    places = sorted({round(x) for x in np.linspace(0, len(everyone) - 1, EXAMPLES)})
+    chosen = {int(everyone[order[place]]): str(number) for number, place in enumerate(places, 1)}
+    error, copy = ({i: value.cpu().numpy() for i, value in zip(everyone.tolist(), torch.cat(values), strict=True)}
+                   for values in (errors, copies))
     made = {}
     for rows, batch in _batches(pairs, everyone, cfg, "examples"):  # drawn again: the same pairs
         for b, i in enumerate(rows.tolist()):
             if i in chosen:
                 one = PairBatch(batch.frames[b:b + 1], batch.latents[b:b + 1], None, None, batch.label[b:b + 1])
-                made[chosen[i]] = {
-                    **_pictures(model, one, autoencoder), **_names(pairs, i),
-                    "error": torch.cat(errors)[i].cpu().numpy(), "copy": torch.cat(copies)[i].cpu().numpy()}
+                made[chosen[i]] = {**_pictures(model, one, autoencoder), **_names(pairs, i),
+                                   "error": error[i], "copy": copy[i]}
     return made
 
 
@@ -85,7 +100,7 @@ def _batches(pairs: Pairs, order: Tensor, cfg: Config, words: str) -> Iterator[t
     """Batches of about equal size over the clips `order` (N,), each with its own random pairs; none is of one clip."""
     plain = replace(cfg, position_loss=False)  # nothing is warped
     for i, rows in enumerate(order.tensor_split(math.ceil(len(order) / BATCH))):
-        yield rows, pair_batch(pairs, rows, plain, flip=False, ends=False, generator=_generator(words, i))
+        yield rows, pair_batch(pairs, rows, plain, flip=False, generator=_generator(words, i))
 
 
 def _generator(*words: int | str) -> torch.Generator:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mer.models.ma2mi import network, pairs, reconstruction
+from mer.models.ma2mi import kept, network, pairs, reconstruction
 from mer.models.ma2mi.config import ENCODER_WEIGHTS, frozen, latent_shape, loss_weights
 from mer.models.ma2mi.losses import ma2mi_losses
 from mer.models.ma2mi.network import MIACNet
@@ -43,7 +43,7 @@ class Folds(_Ma2mi):
 
     def load(self, data, entries, device):
         if self.cfg.keep_reconstruction:
-            return pairs.load(data, entries, self.cfg, crop=self.params.train.crop, device=device)
+            return kept.load(data, entries, self.cfg, self.params.sampling, device=device)
         return super().load(data, entries, device)
 
     def placeholders(self, frames):
@@ -58,17 +58,13 @@ class Folds(_Ma2mi):
         network.carry_over(model, pretrained["model"])
 
     def draw(self, clips, rows, budget, generator):
-        if self.cfg.keep_reconstruction:
-            # the latents are those of the upright or mirrored centre crop, so that neither crop nor turn can be drawn
-            return pairs.pair_batch(clips, rows, self.cfg, flip=budget.flip, ends=True, generator=generator)
         batch = batches.train_batch(clips, rows, crop=budget.crop, flip=budget.flip, flow_pairs=0, generator=generator)
-        return replace(batch, frames=pairs.turned(batch.frames, self.cfg.turn, generator))
+        batch = replace(batch, frames=pairs.turned(batch.frames, self.cfg.turn, generator))
+        return kept.with_latents(clips, rows, batch, self.cfg, generator) if self.cfg.keep_reconstruction else batch
 
     def test_batch(self, clips, rows, crop):
-        if self.cfg.keep_reconstruction:
-            return pairs.pair_batch(clips, rows, self.cfg, flip=False, ends=True,
-                                      generator=torch.Generator().manual_seed(0))
-        return super().test_batch(clips, rows, crop)
+        batch, generator = super().test_batch(clips, rows, crop), torch.Generator().manual_seed(0)
+        return kept.with_latents(clips, rows, batch, self.cfg, generator) if self.cfg.keep_reconstruction else batch
 
     def forward(self, model, batch):
         return model(batch.frames, latent=batch.latents[:, 0] if self.cfg.keep_reconstruction else None)
@@ -80,7 +76,7 @@ class Folds(_Ma2mi):
 class Reconstruction(_Ma2mi):
     """The later frame's latent from the earlier one's and the condition, and the position losses; no labels."""
 
-    classifies = False
+    classifies = labelled = False
 
     def build(self, n_classes):
         return self.network(0, reconstruct=True)
@@ -89,11 +85,13 @@ class Reconstruction(_Ma2mi):
         return pairs.load(data, entries, self.cfg, crop=self.params.pretrain.crop, device=device)
 
     def draw(self, clips, rows, budget, generator):
-        return pairs.pair_batch(clips, rows, self.cfg, flip=budget.flip, ends=False, generator=generator)
+        return pairs.pair_batch(clips, rows, self.cfg, flip=budget.flip, generator=generator)
 
     def test_batch(self, clips, rows, crop):
-        return pairs.pair_batch(clips, rows, self.cfg, flip=False, ends=False,
-                                  generator=torch.Generator().manual_seed(0))
+        return pairs.pair_batch(clips, rows, self.cfg, flip=False, generator=torch.Generator().manual_seed(0))
+
+    def held_out(self, clips):
+        return reconstruction.held_out(clips)
 
     def forward(self, model, batch):
         return model(batch.frames, batch.latents[:, 0], batch.warped)

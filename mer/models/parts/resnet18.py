@@ -35,18 +35,20 @@ class BasicBlock(nn.Module):
 
 
 class ResNetTrunk(nn.Module):
-    """(N, channels, S, S), S a multiple of 32 -> (N, 512 * width, S/32, S/32), not negative.
+    """(N, channels, S, S), S a multiple of 32 -> (N, 512 * width, S / cell, S / cell), not negative.
 
-    11 176 512 parameters at 3 channels and width 1. `width` (ours) multiplies the channels of every layer.
+    11 176 512 parameters at 3 channels and width 1. `width` (ours) multiplies the channels of every layer; `cell` 16
+    (ours) leaves out the last stage's stride, which makes the trunk 1.8 times as dear and no larger.
     """
 
-    def __init__(self, channels: int = 3, width: float = 1.0):
+    def __init__(self, channels: int = 3, width: float = 1.0, cell: int = 32):
         super().__init__()
         sizes = [max(1, round(c * width)) for c in (64, 64, 128, 256, 512)]
         self.conv1 = nn.Conv2d(channels, sizes[0], 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(sizes[0])
         for i in range(4):
-            blocks = BasicBlock(sizes[i], sizes[i + 1], 1 if i == 0 else 2), BasicBlock(sizes[i + 1], sizes[i + 1], 1)
+            stride = 1 if i == 0 or (i == 3 and cell == 16) else 2
+            blocks = BasicBlock(sizes[i], sizes[i + 1], stride), BasicBlock(sizes[i + 1], sizes[i + 1], 1)
             self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -54,7 +56,7 @@ class ResNetTrunk(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(N, channels, S, S) -> (N, 512 * width, S/32, S/32), not negative, channels innermost in memory."""
+        """(N, channels, S, S) -> (N, 512 * width, S / cell, S / cell), not negative, channels innermost in memory."""
         maps = self.conv1(pictures.to(memory_format=torch.channels_last))
         maps = F.max_pool2d(F.relu(self.bn1(maps), inplace=True), 3, 2, 1)
         return self.layer4(self.layer3(self.layer2(self.layer1(maps))))

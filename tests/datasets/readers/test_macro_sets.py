@@ -2,7 +2,7 @@ import itertools
 import shutil
 
 import pytest
-from raw_releases import macro
+from raw_releases import macro, plain
 
 from mer.base.errors import MerError
 from mer.datasets.clips import frame_files
@@ -86,6 +86,16 @@ def test_dfew(tmp_path):
     assert len(summary["annotation"]["files"]) == 10 and len(summary["annotation"]["sha256"]) == 64
 
 
+def test_dfew_s_clips_of_several_labels_are_unlabelled_and_in_no_class(tmp_path):
+    macro.write_dfew(tmp_path)
+    plain.write_frames(tmp_path / "Clip/clip_224x224/clip_224x224/00108", range(1, 13), "00108_{:05d}.jpg")
+    clips, summary = build_index("dfew", tmp_path, accept_counts=True)
+    assert {clip.clip_id: clip.label_raw for clip in clips}["00108"] == "unlabelled"
+    assert {clip.clip_id: clip.flags for clip in clips}["00108"] == "subject_unknown;fps_nominal;no_apex"
+    assert sum(summary["sets"]["7"]["counts"].values()) == 4 and len(clips) == 5
+    assert summary["sets"]["7"]["labels_unused"] == {"unlabelled": 1}
+
+
 def test_dfew_16_frames_only_when_there_is_nothing_else(tmp_path):
     macro.write_dfew(tmp_path)
     shutil.rmtree(tmp_path / "Clip/clip_224x224")
@@ -135,6 +145,24 @@ def test_afew(tmp_path, nested):
     assert [row.clip_id for row in reading.excluded] == ["train-000103770"]
     assert clips["train-013736360"].subject == "afew/train-happy"
     build_index("afew", tmp_path)  # its counts do not stop: the release itself lacks faces
+
+
+@pytest.mark.parametrize("folder", ["Test_AFEW", "Test"])
+def test_afew_s_test_part_is_unlabelled(tmp_path, folder):
+    macro.write_afew(tmp_path)
+    (tmp_path / "Test_AFEW").rename(tmp_path / folder)
+    for clip in ("000101060", "000101061"):
+        (tmp_path / folder / f"{clip}.avi").write_bytes(b"RIFF")
+    faces = tmp_path / folder / "AlignedFaces_LBPTOP_Points_Test/Faces/000101060"
+    plain.write_frames(faces, range(1, 12), "000101060-{:03d}.jpg")
+    reading, clips = read("afew", tmp_path), clips_of("afew", tmp_path)
+    assert clips["test-000101060"].label_raw == "unlabelled" and "test" in clips["test-000101060"].flags.split(";")
+    assert clips["test-000101060"].subject == "afew/test-unlabelled"
+    assert [row.clip_id for row in reading.excluded] == ["test-000101061", "train-000103770"]
+    for part in ("Train_AFEW", "Val_AFEW"):
+        shutil.rmtree(tmp_path / part)
+    with pytest.raises(MerError, match="no clips found in the layout Train_AFEW"):
+        read("afew", tmp_path)
 
 
 def test_afew_with_other_folder_names_and_with_videos_only(tmp_path):

@@ -21,6 +21,7 @@ ROWS = {
     "small": {"size": 64, "width": 0.25, "conv_ae_width": 0.25, "autoencoder": "conv_ae", "dit_width": 64,
               "dit_depth": 2, "dit_heads": 4},
     "256 pixels": {"size": 256},
+    "a finer grid": {"size": 64, "cell": 16},
 }  # fmt: skip
 
 
@@ -33,6 +34,7 @@ def test_what_the_paper_compares_is_valid(row):
     ({"pretraining": "mae"}, "pretraining"),
     ({"autoencoder": "vae"}, "autoencoder"),
     ({"fusion": "sum"}, "fusion"),
+    ({"cell": 8}, "cell"),
     ({"posterior": "mode"}, "posterior"),
     ({"match": "greedy"}, "match"),
     ({"predict": "noise"}, "predict"),
@@ -73,6 +75,7 @@ def test_all_problems_are_listed_at_once():
 
 def test_derived_sizes():
     assert latent_shape(Config()) == (4, 28, 2) and latent_shape(Config(autoencoder="none")) == (3, 224, 8)
+    assert condition_size(Config(size=64, cell=16)) == condition_size(Config(size=128)) == 512 * 16
     sizes = {fusion: condition_size(Config(fusion=fusion)) for fusion in ("add", "concat", "add_flat", "gate")}
     assert sizes == {"add": 512, "concat": 1024, "add_flat": 25_088, "gate": 512}
 

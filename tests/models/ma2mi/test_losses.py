@@ -231,35 +231,68 @@ def test_losses_of_the_autoencoder():
 
 
 class Oracle(torch.nn.Module):
-    """A network of MIACNet's interface that knows the answer: c says how much is added to z_t."""
+    """A network of MIACNet's interface that knows the answer: c says how much is added to z_t.
+
+    `places` (4,): the weights of the four cells of its grid in c.
+    """
 
     fpe = True
 
+    def __init__(self, places):
+        super().__init__()
+        self.places = torch.tensor(places)
+
     def positions(self, pictures):
-        return pictures.mean((1, 2, 3))
+        return torch.nn.functional.avg_pool2d(pictures, 4)
 
     def actions(self, frames):
-        return (frames[:, 1] - frames[:, 0]).mean((1, 2, 3))
+        return torch.nn.functional.avg_pool2d(frames[:, 1] - frames[:, 0], 4)
 
     def fuse(self, position, action):
-        return action + 0 * position
+        return action.flatten(1) @ self.places
 
     def dit(self, latent, condition):
         return latent + condition[:, None, None, None]
 
 
-def test_diagnostics_tell_copy_and_unused_condition():
-    frames = torch.rand(4, 2, 1, 8, 8)
-    step = (frames[:, 1] - frames[:, 0]).mean((1, 2, 3))
+def clips_for(model):
+    frames = torch.rand(4, 2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    step = model.fuse(None, model.actions(frames))
     latents = torch.randn(4, 1, 4, 3, 3).expand(-1, 2, -1, -1, -1).clone()
     latents[:, 1] += step[:, None, None, None]
-    model = Oracle().train()
-    found = losses.diagnose(model, SimpleNamespace(frames=frames, latents=latents))
+    return step, SimpleNamespace(frames=frames, latents=latents)
+
+
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def test_diagnostics_tell_copy_and_unused_condition():
+    model = Oracle([0.25] * 4).train()
+    step, batch = clips_for(model)
+    found = losses.diagnose(model, batch, generator())
     assert model.training
     assert found["reconstruction"].item() == pytest.approx(0, abs=1e-6)
     assert found["copy"].item() == pytest.approx(step.abs().mean().item(), abs=1e-6)
     assert found["shuffled_c"].item() == pytest.approx((step - step.roll(1)).abs().mean().item(), abs=1e-6)
-    assert found["shuffled_position"].item() == pytest.approx(0, abs=1e-6)
+    # averaged over the grid, where something moves cannot count
+    assert found["shuffled_position"].item() == found["shuffled_action"].item() == pytest.approx(0, abs=1e-6)
     model.fpe = None
-    model.fuse = lambda position, action: action
-    assert "shuffled_position" not in losses.diagnose(model, SimpleNamespace(frames=frames, latents=latents))
+    assert "shuffled_position" not in losses.diagnose(model, batch, generator())
+
+
+def test_diagnostics_tell_whether_the_place_of_action_and_of_position_counts():
+    model = Oracle([1.0, -2.0, 3.0, 0.5])
+    _, batch = clips_for(model)
+    found = losses.diagnose(model, batch, generator())
+    assert found["shuffled_action"] > 0.05 and found["shuffled_position"].item() == pytest.approx(0, abs=1e-6)
+    model.fuse = lambda position, action: (position + action).flatten(1) @ model.places
+    assert losses.diagnose(model, batch, generator())["shuffled_position"] > 0.05
+
+
+def test_shuffling_moves_whole_positions_each_clip_its_own_way():
+    maps = torch.arange(2 * 3 * 16.0).reshape(2, 3, 4, 4)
+    found = losses.shuffled(maps, generator())
+    assert torch.equal(found.flatten(2).sort(dim=2).values, maps.flatten(2))
+    order = (found - maps[:, :, :1, :1]).flatten(2)  # which position stands here
+    assert torch.equal(order, order[:, :1].expand(-1, 3, -1)) and not torch.equal(order[0], order[1])

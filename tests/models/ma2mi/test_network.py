@@ -43,13 +43,16 @@ def filled(model):
 
 def test_published_sizes():
     with torch.device("meta"):
-        model = MIACNet(Config(), 5, reconstruct=True)
+        model = MIACNet(Config(fusion="add"), 5, reconstruct=True)
     assert count(model.fpe) == count(model.fae) == 11_176_512
     assert count(model.head) == 2_565 and count(model.dit) == 129_140_752
     assert count(model) == 22_353_024 + 2_565 + 129_140_752
     with torch.device("meta"):
-        assert count(MIACNet(Config(fusion="add_flat"), 5).head) == 25_088 * 5 + 5
+        assert count(MIACNet(Config(), 5).head) == 25_088 * 5 + 5
+        fine = MIACNet(Config(cell=16), 5)
+    assert count(fine.fpe) == 11_176_512 and count(fine.head) == 512 * 14 * 14 * 5 + 5
     assert ResNetTrunk()(torch.zeros(1, 3, 224, 224)).shape == (1, 512, 7, 7)
+    assert ResNetTrunk(width=0.1, cell=16)(torch.zeros(1, 3, 64, 64)).shape == (1, 51, 4, 4)
 
 
 @pytest.mark.parametrize("classes", [5, 6])
@@ -250,7 +253,7 @@ def test_names_are_those_of_torchvision():
 
 def test_grad_cam_finds_the_place_the_class_is_read_from():
     """Only channel 0 of F_a counts for class 1 and channel 1 against it: the map is channel 0 minus channel 1."""
-    model = small(2, size=96, fpe=False, position_loss=False).eval()
+    model = small(2, size=96, fpe=False, position_loss=False, fusion="add").eval()
     with torch.no_grad():
         model.head.weight[1, 0], model.head.weight[1, 1] = 1, -1
     pair = frames(2, 96)

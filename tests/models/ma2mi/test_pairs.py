@@ -30,11 +30,11 @@ def pairs(lengths=(9, 5), logvar=None, side=32):
     mean = torch.stack([numbers, numbers + 0.5])[:, :, None, None, None].expand(2, len(numbers), 4, 4, 4).half()
     length = torch.tensor(lengths)
     return latents.Pairs(tuple(SimpleNamespace() for _ in lengths), frames, length.cumsum(0) - length, length,
-                         torch.tensor([[1, 4]] * len(lengths)), mean, logvar, torch.arange(len(lengths)))
+                         mean, logvar, torch.arange(len(lengths)))
 
 
-def draw(store_, rows, cfg=CFG, flip=False, ends=False, seed=0):
-    return latents.pair_batch(store_, torch.as_tensor(rows), cfg, flip=flip, ends=ends,
+def draw(store_, rows, cfg=CFG, flip=False, seed=0):
+    return latents.pair_batch(store_, torch.as_tensor(rows), cfg, flip=flip,
                               generator=torch.Generator().manual_seed(seed))
 
 
@@ -76,10 +76,6 @@ def test_about_half_the_clips_are_mirrored_and_none_without_flip():
     left = draw(pairs(), rows, flip=True).frames[:, 0, 0, 0, 0] == 1
     assert 70 < left.sum() < 130
     assert (draw(pairs(), rows).frames[:, 0, 0, 0, 0] == 1).all()
-
-
-def test_ends_are_onset_and_apex():
-    assert number(draw(pairs(), [0, 1], ends=True).frames).tolist() == [[1, 4], [21, 24]]
 
 
 def test_the_transformed_frame_is_that_of_the_transform():
@@ -152,7 +148,7 @@ def test_a_store_is_read_in_the_order_of_the_entries(tmp_path):
     found = latents.load(tmp_path, entries[::-1], CFG, crop=32, device="cpu")
     assert found.start.tolist() == [0, 4] and found.length.tolist() == [4, 6] and found.label.tolist() == [1, 0]
     assert found.frames.shape == (10, 32, 32) and found.mean.shape == (2, 10, 4, 4, 4) and found.logvar is None
-    assert found.ends.tolist() == [[0, 2], [0, 2]] and len(found) == 2
+    assert len(found) == 2
     model = autoencoder()
     mean, _ = model.encode(latents.pictures(found.frames[4:], 32))
     torch.testing.assert_close(found.mean[0, 4:].float(), mean, rtol=1e-3, atol=1e-3)

@@ -24,13 +24,13 @@ class Follows(nn.Module):
     fpe = True
 
     def positions(self, pictures):
-        return pictures.mean((1, 2, 3))
+        return pictures.mean((2, 3), keepdim=True)
 
     def actions(self, frames):
-        return (frames[:, 1] - frames[:, 0]).mean((1, 2, 3)) * 255 / GREY_STEP
+        return (frames[:, 1] - frames[:, 0]).mean((2, 3), keepdim=True) * 255 / GREY_STEP
 
     def fuse(self, position, action):
-        return action
+        return action.flatten()
 
     def dit(self, latent, condition):
         return latent + condition[:, None, None, None]
@@ -43,24 +43,32 @@ def clips_of_speed(speeds: list[int], frames: int = 9) -> Pairs:
     pictures = (GREY_STEP * values).to(torch.uint8)[:, None, None].expand(-1, 64, 64)
     mean = values.half()[None, :, None, None, None].expand(2, -1, 4, 8, 8)
     length = torch.full((count,), frames)
-    return Pairs(tuple(range(count)), pictures, length.cumsum(0) - frames, length, torch.zeros(count, 2).long(), mean,
-                 None, torch.zeros(count).long())
+    return Pairs(tuple(range(count)), pictures, length.cumsum(0) - frames, length, mean, None,
+                 torch.zeros(count).long())
 
 
-def test_the_numbers_are_means_over_all_clips(tmp_path):
-    speeds = list(range(1, 13)) * 4  # 48 clips, two batches
-    told = reconstruction.measure(Follows(), clips_of_speed(speeds), CFG, tmp_path)
-    assert set(told) == {"reconstruction", "copy", "shuffled_c", "shuffled_position"}
+def test_the_numbers_are_means_over_all_clips_that_are_held_out(tmp_path):
+    every = [1 + i % 12 for i in range(480)]
+    rows = reconstruction.held_out(len(every))
+    speeds = [every[row] for row in rows]  # 48 clips, two batches
+    told = reconstruction.measure(Follows(), clips_of_speed(every), CFG, tmp_path)
+    assert set(told) == {"reconstruction", "copy", "shuffled_c", "shuffled_action", "shuffled_position"}
     assert told["copy"] == pytest.approx(2 * np.mean(speeds))  # two frames apart
     assert told["reconstruction"] == told["shuffled_position"] == pytest.approx(0, abs=1e-4)
     # another clip's speed: the mean distance of two of them, but for the luck of the order
     assert told["shuffled_c"] == pytest.approx(2 * np.mean(np.abs(np.subtract.outer(speeds, speeds))), rel=0.25)
-    assert reconstruction.measure(Follows(), clips_of_speed(speeds), CFG, tmp_path) == told
+    assert reconstruction.measure(Follows(), clips_of_speed(every), CFG, tmp_path) == told
 
 
 def test_one_clip_has_no_other_to_be_shuffled_with(tmp_path):
     told = reconstruction.measure(Follows(), clips_of_speed([3]), CFG, tmp_path)
-    assert told["copy"] == pytest.approx(6) and set(told) == {"reconstruction", "copy"}
+    assert told["copy"] == pytest.approx(6) and "shuffled_c" not in told
+
+
+def test_a_tenth_of_the_clips_is_held_out_and_not_trained_on():
+    assert [len(reconstruction.held_out(n)) for n in (1, 5, 6, 39, 168, 2559, 20000)] == [0, 0, 3, 3, 16, 255, 256]
+    rows = reconstruction.held_out(168)
+    assert rows == sorted(set(rows)) and (rows[0], rows[-1]) == (0, 167) and max(np.diff(rows)) <= 12
 
 
 def pretrained(folder, data, variant):
@@ -73,9 +81,9 @@ def pretrained(folder, data, variant):
 
 @pytest.mark.parametrize(("variant", "losses", "told"), [
     ("fdp", {"mer", "dynamic", "rank", "total"}, set()), ("ma2mi maer", {"mer", "total"}, set()),
-    ("ma2mi no fpe", {"reconstruction", "total"}, {"reconstruction", "copy", "shuffled_c"}),
+    ("ma2mi no fpe", {"reconstruction", "total"}, {"reconstruction", "copy", "shuffled_c", "shuffled_action"}),
     ("ma2mi pixels", {"reconstruction", "diversity", "consistency", "equivariance", "total"},
-     {"reconstruction", "copy", "shuffled_c", "shuffled_position"})])
+     {"reconstruction", "copy", "shuffled_c", "shuffled_action", "shuffled_position"})])
 def test_every_model_tells_its_losses_and_the_reconstruction_its_rivals(data, tmp_path, variant, losses, told):
     made = pretrained(tmp_path, data, variant)
     if variant == "ma2mi no fpe":  # has an autoencoder
