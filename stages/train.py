@@ -47,11 +47,10 @@ def run() -> None:
         "model": p.model, "datasets": list(p.datasets), "classes": p.classes, "class_names": list(classes),
         "protocol": p.protocol, "profile": p.profile, "seeds": list(p.seeds), "selection": list(p.selection),
         "list": lists.digest(lists.of_clip(entry.clip, classes[entry.label]) for entry in clips),
-        "clips": len(clips), "subjects": sorted({entry.subject for entry in clips}),
+        "clips": len(clips), "subjects": sorted({entry.subject for entry in clips}), **folds.parts(plan),
         "pretrained_on": list(p.pretrain.sources) if before else [], "crop": p.train.crop, "steps": folds.steps(plan),
         "shuffle_labels": p.shuffle_labels, "without_apex": sum(e.clip.apex is None for e in clips),
-        "made_with": environment.made_with("train", "", *earlier, processor=engine.processor(device)),
-        **folds.parts(plan)})
+        "made_with": environment.made_with("train", "", *earlier, processor=engine.processor(device))})
     cost.end("train", (done / "log.csv" for done in made), networks=1 + ("inner" in p.selection))
     parallel.clear_scratch("train")
 

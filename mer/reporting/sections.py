@@ -91,7 +91,7 @@ def classes(m: dict, run: dict, reports: Path) -> str:
 
 
 def learning(run: dict, reports: Path) -> str:
-    """How long a fold is trained (data/folds/summary.json), and the curves of losses and gradients, where they were drawn."""
+    """How long a fold is trained (data/folds/summary.json), and the curves of losses and gradients, if drawn."""
     least, most = run["steps"]
     words = f"{most} steps a fold." if least == most else f"{least} to {most} steps a fold, by its training clips."
     return html.section("learning", "Training", html.paragraph(words, "quiet") if most else "",

@@ -37,7 +37,8 @@ def _rivals(metrics: list[str], m: dict[str, float]) -> list[str]:
 def _pretraining(p: dict[str, object]) -> str:
     if "pretrain.sources" not in p:
         return ""
-    done = p["pretrain.sources"] and (p["pretrain.steps"] or p.get("pretrain.epochs")) and _of_model(p, "pretrains", True)
+    budget = p["pretrain.steps"] or p.get("pretrain.epochs")
+    done = p["pretrain.sources"] and budget and _of_model(p, "pretrains", True)
     drawn = " (RENDERED faces)" if is_synthetic(list(p["pretrain.sources"])) else ""
     return f"pretrained on {' + '.join(p['pretrain.sources'])}{drawn}" if done else "not pretrained"
 
