@@ -27,7 +27,8 @@ def run(dataset, p, clips, before) -> None:
         attrs={"units": "points and boxes: raw pixels, x right, y down", "predictor": path.name, **settings},
         summary={"dataset": dataset, **faces.counts(found.values())})
     print("landmarks {dataset}: {clips} clips, {frames} frames; face found in {detected} ({upsampled} only after "
-          "enlarging), {neighbour} took a neighbour's box, {several_faces} hold several faces; {clips_other_faces} clips show another face, "
+          "enlarging), {neighbour} took a neighbour's box, {several_faces} hold several faces; "
+          "{clips_other_faces} clips show another face, "
           "in {clips_not_largest} a larger one; in {clips_jump} the points jump; {n} clips excluded"
           .format(**summary, n=len(summary["excluded"])))
     done("landmarks", dataset)

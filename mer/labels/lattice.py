@@ -24,8 +24,8 @@ INSET, FACE, WINDOW = 5, 72, 80  # a box begins 5 pixels inside the detector's w
 PERIOD = 48  # pixels of a level, 6 cells: 40 pixels, 5 whole cells, of the next
 REACH = (2, 1)  # cells beyond the face's own that a piece shows on each side, in its level and in the next
 CLIMB = 4  # at most so often the piece is moved after a face that left its middle
-BOTH = 8  # every so many frames the levels above and below the face's are looked at, else one of them
-RESTLESS = 4  # frames after a change in which both are looked at, exactly: there two boxes are nearly as good
+BOTH = 16  # every so many frames the levels above and below the face's are looked at, else one of them
+RESTLESS = 3  # frames after a change in which both are looked at, exactly: there two boxes are nearly as good
 BLUR = 1 / 6  # variance, in pixels of a level squared, that one bilinear reduction adds on average
 
 
@@ -137,12 +137,14 @@ def _ratios(image: np.ndarray, level: int) -> list[float]:
     return [(_size(whole, level) - 1) / (_size(whole, level + 1) - 1) for whole in image.shape[::-1]]
 
 
-def look(detect: Callable, image: np.ndarray, cell: Cell, base: int, cut: Callable) -> tuple[list[tuple[float, Cell]], bool]:
+def look(detect: Callable, image: np.ndarray, cell: Cell, base: int,
+         cut: Callable) -> tuple[list[tuple[float, Cell]], bool]:
     """(score, cell) of the faces in a piece around `cell`, of the levels `base` and base + 1, and whether there is one
     of a higher level.
 
     Args:
         detect: (image, upsample) -> boxes (n, 4) and scores (n,).
+        cut: `cut` or `cut_exactly`.
     """
     width, height = (_size(whole, base) for whole in image.shape[::-1])
     if min(width, height) < WINDOW:

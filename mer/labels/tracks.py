@@ -1,8 +1,8 @@
 """Which of the faces of a clip is followed, and whether its points stay on it.
 
-A track is one face through the clip. The detector's score says whether something is a face at all: a patch on a suit may
-be larger than the face beside it and is found now and then with a score near 0. Size says which of several people the
-clip is of. So the largest track is taken of those whose summed score comes near the highest.
+A track is one face through the clip. The detector's score says whether something is a face at all: a patch on a suit
+may be larger than the face beside it and is found now and then with a score near 0. Size says which of several people
+the clip is of. So the largest track is taken of those whose summed score comes near the highest.
 """
 
 from dataclasses import dataclass, field

@@ -54,7 +54,8 @@ def footage(path: Path) -> Footage:
     if not count:
         raise MerError(f"{path}: not a video that OpenCV can read; convert it (ffmpeg -i IN OUT.mp4), or extract its "
                        "frames into a folder")
-    return Footage(path, list(range(1, count + 1)), fps if 0 < fps < 1e5 else None, _once(lambda clip: _decode(path, clip)))
+    return Footage(path, list(range(1, count + 1)), fps if 0 < fps < 1e5 else None,
+                   _once(lambda clip: _decode(path, clip)))
 
 
 def _once(read: Callable[[Clip], Iterator[tuple[int, np.ndarray]]]) -> Callable:
