@@ -19,7 +19,7 @@ def run(dataset, p, clips, before) -> None:
         clips: the rows of the store that it reads; before: the summary of that store.
     """
     root, source = raw_root(dataset), f"data/landmarks/{dataset}"
-    marks, _ = records.read(source, clips, ["points", "numbers"])
+    marks, _ = records.read(source, clips, ["points", "how", "numbers"])
     settings = asdict(p.align)
     fn = functools.partial(align.align_clip, raw_root=str(root), **settings)
     items = [(clip.clip_id, (clip, marks[clip.clip_id])) for clip in clips if clip.clip_id in marks]

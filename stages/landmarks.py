@@ -17,7 +17,7 @@ def run(dataset, p, clips, before) -> None:
     """
     root = raw_root(dataset)
     path = faces.predictor_path(p.landmarks.model_path)
-    settings = {"upsample_retry": p.landmarks.upsample_retry}
+    settings = {"upsample_retry": p.landmarks.upsample_retry, "whole_every": p.landmarks.whole_every}
     fn = functools.partial(faces.landmark_clip, raw_root=str(root), model_path=str(path), **settings)
     found = label("landmarks", dataset, fn, [(clip.clip_id, clip) for clip in clips], p,
                   path.name, path.stat().st_size, state=raw_state(root, clips))
@@ -27,7 +27,9 @@ def run(dataset, p, clips, before) -> None:
         attrs={"units": "points and boxes: raw pixels, x right, y down", "predictor": path.name, **settings},
         summary={"dataset": dataset, **faces.counts(found.values())})
     print("landmarks {dataset}: {clips} clips, {frames} frames; face found in {detected} ({upsampled} only after "
-          "enlarging), {neighbour} took a neighbour's box, {several_faces} hold several faces; {n} clips excluded"
+          "enlarging), {neighbour} took a neighbour's box, {several_faces} hold several faces; "
+          "{clips_other_faces} clips show another face, "
+          "in {clips_not_largest} a larger one; in {clips_jump} the points jump; {n} clips excluded"
           .format(**summary, n=len(summary["excluded"])))
     done("landmarks", dataset)
 

@@ -64,7 +64,7 @@ def raw(tmp_path_factory):
     store.write_csv(folder / "clips.csv", release.HEADER, rows)
     clips = sorted(generic.read(folder, dataset="synthetic").clips, key=lambda clip: (clip.subject, clip.clip_id))
     path = str(faces.predictor_path())
-    marks = {clip.clip_id: faces.landmark_clip(clip, raw_root=str(folder), model_path=path, upsample_retry=1)
+    marks = {clip.clip_id: faces.landmark_clip(clip, raw_root=str(folder), model_path=path)
              for clip in clips}
     return SimpleNamespace(folder=folder, clips=clips, marks=marks)
 
@@ -243,6 +243,32 @@ def test_a_film_with_the_face_in_few_frames_says_so_first_and_on_its_page(raw, p
         few = seen == 4
         assert (said.splitlines()[0] == f"warning: {words}") is few is ("warning" in said)
         assert (f'</h1><span class="badge">{words}</span>' in text) is few is ("mean little" in text)
+
+
+def test_two_people_and_a_face_that_jumps_are_told_first_and_a_clip_in_pieces_is_refused(raw, project, tmp_path,
+                                                                                         monkeypatch, capsys):
+    face = cv2.imread(str(raw.folder / "frames" / CLIP / "img5.jpg"))
+
+    def film(name, places):
+        (tmp_path / name).mkdir()
+        for number, columns in enumerate(places):
+            picture = np.full((240, 500, 3), 128, np.uint8)
+            for column in columns:
+                picture[:, column:column + 200] = face
+            cv2.imwrite(str(tmp_path / name / f"img{number}.png"), picture)
+        return tmp_path / name
+
+    call(predict, monkeypatch, film("two", [(0, 280)] * 9), "--run", project("ma2mi"), "--out", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert re.match(r"warning: Another face is seen \(in frame 0, \d+ px wide around \(\d+, \d+\), detector's score "
+                    r"[\d.]+\): the scores are of one of them, \d+ px wide around", said)
+    assert "1 of the frames that were searched as a whole hold other faces" in said
+    call(predict, monkeypatch, film("jump", [(40,)] * 6 + [(75,)] * 3), "--run", project("ma2mi"), "--out",
+         tmp_path / "out")
+    assert capsys.readouterr().out.startswith("warning: The points jump by more than half an inter-ocular distance 1 ")
+    with pytest.raises(MerError, match=r"pieces: its points jump 4 times .* at most \d of its 9 frames hang together"):
+        call(predict, monkeypatch, film("pieces", [(40 + 35 * (k // 2 % 2),) for k in range(9)]), "--run",
+             project("ma2mi"), "--out", tmp_path / "out")
 
 
 def test_few_faces_are_told_before_the_networks_run(raw, project, tmp_path, monkeypatch):

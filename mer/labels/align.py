@@ -1,7 +1,9 @@
 """Face crops by a similarity transform: eyes level, a box around five points, one transform for the whole clip.
 
-One transform per clip, from its first frame, is the default: dlib's points jitter by about half a pixel from frame to
-frame, which is the size of a micro-expression, and a transform per frame writes that jitter into the frames as motion.
+One transform per clip is the default, of the median of its points over the frames in which the face was found and does
+not jump: dlib's points jitter by about half a pixel from frame to frame, which is the size of a micro-expression. A
+transform per frame writes that jitter into the frames as motion; one of the first frame alone keeps that frame's error,
+and is lost where another thing than the face was found there.
 """
 
 import cv2
@@ -9,7 +11,7 @@ import numpy as np
 
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip
-from mer.labels import images
+from mer.labels import images, tracks
 from mer.labels.points68 import MOUTH_CORNERS, NOSE_TIP, eye_centres
 from mer.labels.records import Excluded, Record, guarded
 
@@ -34,7 +36,7 @@ def similarity(points: np.ndarray, size: int = 144, enlarge: float = 2.5) -> np.
     across = eyes[1] - eyes[0]
     distance = np.hypot(*across)
     if not distance > 1e-6:
-        raise Excluded("the eye centres of its first frame coincide, so it cannot be aligned")
+        raise Excluded("its eye centres coincide, so it cannot be aligned")
     cos, sin = across / distance
     turn = np.array([[cos, sin], [-sin, cos]])
     five = np.vstack([eyes, points[[NOSE_TIP, *MOUTH_CORNERS]]]) @ turn.T
@@ -60,9 +62,10 @@ def align_frames(frames, record: Record, *, size: int = 144, enlarge: float = 2.
 
     Args:
         frames: (frame number, (H, W) uint8 image) in order.
-        record: the clip's landmark record: points (T, 68, 2) raw pixels, numbers (T,).
+        record: the clip's landmark record: points (T, 68, 2) raw pixels, how (T,), numbers (T,).
         per_frame: each frame by its own landmarks.
-            # paper: a similarity per frame; released code: same; here: one per clip, this switch for the original.
+            # paper: a similarity per frame; released code: same; here: one per clip, of the median points of its
+            # steady frames (`tracks.steady`), this switch for the original.
 
     Returns:
         frames (T, size, size) uint8, points (T, 68, 2) float32 in crop pixels, matrix (2, 3) float64 raw -> crop
@@ -72,7 +75,8 @@ def align_frames(frames, record: Record, *, size: int = 144, enlarge: float = 2.
         MerError: the frames on disk are not those that have landmarks.
     """
     points, numbers = record["points"], record["numbers"]
-    matrices = [similarity(p, size, enlarge) for p in (points if per_frame else points[:1])]
+    steady = points[tracks.steady(points, record["how"])]
+    matrices = [similarity(p, size, enlarge) for p in (points if per_frame else [np.median(steady, axis=0)])]
     crops, seen = [], []
     for position, (number, image) in enumerate(frames):
         seen.append(number)

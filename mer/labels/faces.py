@@ -1,7 +1,9 @@
 """Face boxes and 68 landmarks of every frame, by dlib's HOG detector and its 68-point predictor.
 
-dlib and the predictor's file are loaded once per process. The detector looks at the frame as it is first, enlarges it
-(4 times dearer) only where nothing is found, and falls back on the nearest frame's box; `how` records which.
+dlib and the predictor's file are loaded once per process. The detector looks at a whole frame as it is first, enlarges
+it (4 times dearer) only where nothing is found, and falls back on the nearest frame's box; `how` records which. Between
+whole frames it looks where the face was (`mer/labels/lattice.py`); of several faces one is followed through the clip
+(`mer/labels/tracks.py`).
 """
 
 import functools
@@ -15,12 +17,14 @@ import numpy as np
 
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip
-from mer.labels import images
+from mer.labels import images, lattice, tracks
 from mer.labels.points68 import POINTS
 from mer.labels.records import Excluded, Record, guarded
+from mer.labels.tracks import ENLARGED, NEIGHBOUR, PLAIN, Track
 
 PREDICTOR = "shape_predictor_68_face_landmarks.dat"
-PLAIN, ENLARGED, NEIGHBOUR = 0, 1, 2  # values of `how`
+SURE = 0.5  # score of a face below which the whole frame is searched for a better one
+PIECE = 144  # pixels; a piece of the frame that is enlarged begins at a multiple: whole cells of the first levels
 
 
 def predictor_path(model_path: str | None = None) -> Path:
@@ -68,63 +72,142 @@ def dlib_models(path: str) -> tuple[Callable, Callable]:
     return detect, predict
 
 
-def label_frames(frames: Iterable[tuple[int, np.ndarray]], detect: Callable, predict: Callable,
-                 upsample_retry: int = 1) -> Record:
-    """Boxes and landmarks of a clip's frames.
+def everywhere(detect: Callable, image: np.ndarray, upsample_retry: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Boxes (n, 4) and scores (n,) of a whole frame, enlarged if nothing is found at its own size, and how."""
+    boxes, scores = detect(image, 0)
+    if len(boxes) or not upsample_retry:
+        return boxes, scores, PLAIN
+    return *detect(image, upsample_retry), ENLARGED
+
+
+class Near:
+    """The face of a track, looked for near its latest box."""
+
+    def __init__(self, detect: Callable, upsample_retry: int):
+        self.detect, self.upsample_retry, self.follower = detect, upsample_retry, None
+
+    def search(self, image: np.ndarray, box: np.ndarray, how: int) -> tuple[np.ndarray, float] | None:
+        """Its box (4,) and score in a frame after the one where it had `box`, found as `how` says; None: not there."""
+        if how == ENLARGED:
+            return self._enlarged(image, box)
+        if self.follower is None or lattice.box_of(self.follower.cell) != tuple(box.tolist()):
+            cell = lattice.cell_of(box)
+            self.follower = None if cell is None else lattice.Follower(self.detect, cell)
+        found = self.follower and self.follower.search(image)
+        return found and (np.array(found[0], np.int32), found[1])
+
+    def _enlarged(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, float] | None:
+        side = box[2] - box[0]
+        left, top = (max(int(x - side) // PIECE * PIECE, 0) for x in box[:2])
+        boxes, scores = self.detect(np.ascontiguousarray(image[top:box[3] + side, left:box[2] + side]),
+                                    self.upsample_retry)
+        shares = [tracks.overlap(found + (left, top, left, top), box) for found in boxes]
+        if not shares or max(shares) < tracks.OVERLAP:
+            return None
+        best = int(np.argmax(shares))
+        return (boxes[best] + (left, top, left, top)).astype(np.int32), float(scores[best])
+
+
+def label_frames(read: Callable[[], Iterable[tuple[int, np.ndarray]]], detect: Callable, predict: Callable, *,
+                 upsample_retry: int = 1, whole_every: int = 1) -> Record:
+    """Box and landmarks of one face in each of a clip's frames.
+
+    # released code: the whole frame, enlarged, every time, and the first face that is found; here: see above.
 
     Args:
-        frames: (frame number, (H, W) uint8 image), consumed one by one; only frames without a face are kept waiting.
+        read: gives the clip's (frame number, (H, W) uint8 image), one by one; called again only where the face is
+            missing in a frame.
         detect: (image, upsample) -> boxes (n, 4) of left, top, right, bottom and scores (n,).
         predict: (image, box) -> (68, 2) points.
         upsample_retry: how often to double the image where nothing is found at its own size; 0 = do not retry.
+        whole_every: frames from one search of the whole frame to the next; 1: all, the exhaustive way.
 
     Returns:
         points (T, 68, 2) float32 raw pixels, whole ones (dlib rounds); boxes (T, 4) int32; how (T,) uint8: 0 found at
         the frame's size, 1 after enlarging, 2 box of the nearest frame that has one (the earlier of two); faces (T,)
-        uint8 number found, of which the largest is taken; score (T,) float32 detector's confidence, NaN where how is
-        2; numbers (T,) int32.
+        uint8 number found where it was searched; score (T,) float32 detector's confidence, NaN where how is 2; others
+        (n, 6) float32 the other faces of the whole frames searched: frame number, box, score; numbers (T,) int32.
 
     Raises:
-        Excluded: no face in any frame.
+        Excluded: no face in any frame, or points that jump so often that less than half of the frames hang together.
     """
-    numbers, rows, waiting = [], [], {}
-    for position, (number, image) in enumerate(frames):
+    numbers, seen, whole, near = [], [], set(), Near(detect, upsample_retry)
+    leader: Track | None = None
+    for position, (number, image) in enumerate(read()):
         numbers.append(number)
-        how = PLAIN
-        boxes, scores = detect(image, 0)
-        if not len(boxes) and upsample_retry:
-            how = ENLARGED
-            boxes, scores = detect(image, upsample_retry)
-        if not len(boxes):
-            waiting[position] = image
-            rows.append(None)
+        found = None
+        if leader is not None and position % whole_every and position - 1 in leader.rows:
+            found = near.search(image, leader.last, leader.rows[position - 1]["how"])
+        if leader is not None and found is not None and found[1] >= SURE:
+            leader.add(position, *found, leader.rows[position - 1]["how"], 1, predict(image, found[0]))
             continue
-        best = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
-        rows.append((predict(image, boxes[best]), boxes[best], how, min(len(boxes), 255), scores[best]))
-    seen = [position for position, row in enumerate(rows) if row is not None]
-    if not seen:
-        raise Excluded(f"no face found in any of its {len(rows)} frames")
-    for position, image in waiting.items():
-        box = rows[min(seen, key=lambda s: (abs(s - position), s))][1]
-        rows[position] = (predict(image, box), box, NEIGHBOUR, 0, np.nan)
-    points, boxes, how, faces, score = zip(*rows, strict=True)
-    return {"points": np.stack(points).astype(np.float32), "boxes": np.stack(boxes).astype(np.int32),
-            "how": np.array(how, np.uint8), "faces": np.array(faces, np.uint8), "score": np.array(score, np.float32),
-            "numbers": np.array(numbers, np.int32)}
+        whole.add(position)
+        boxes, scores, how = everywhere(detect, image, upsample_retry)
+        for track, box, score in zip(tracks.assign(seen, boxes), boxes, scores, strict=True):
+            track.add(position, box, score, how, len(boxes), predict(image, box))
+            track.total += float(score)
+        leader = tracks.followed(seen)
+    if leader is None:
+        raise Excluded(f"no face found in any of its {len(numbers)} frames")
+    missing = {position for position in range(len(numbers)) if position not in leader.rows}
+    if missing:
+        _fill(read(), missing, whole, leader, near, predict)
+    rows = [leader.rows[position] for position in range(len(numbers))]
+    others = [(numbers[position], *row["boxes"], row["score"]) for track in seen if track is not leader
+              for position, row in track.rows.items() if position in whole]
+    record = {name: np.stack([row[name] for row in rows]).astype(kind) for name, kind in KINDS.items()}
+    _refuse_jumps(record)
+    return record | {"others": np.array(sorted(others), np.float32).reshape(-1, 6),
+                     "numbers": np.array(numbers, np.int32)}
 
 
-def landmark_clip(clip: Clip, *, raw_root: str, model_path: str, upsample_retry: int) -> Record:
+KINDS = {"points": np.float32, "boxes": np.int32, "how": np.uint8, "faces": np.uint8, "score": np.float32}
+
+
+def _fill(frames, missing: set[int], whole: set[int], track: Track, near: Near, predict: Callable) -> None:
+    """The positions that a track lacks: looked for near its nearest box where the whole frame was not searched, else
+    that box."""
+    known = sorted(track.rows)
+    for position, (_, image) in enumerate(frames):
+        if position not in missing:
+            continue
+        row = track.rows[min(known, key=lambda k: (abs(k - position), k))]
+        found = None if position in whole else near.search(image, row["boxes"], row["how"])
+        box, score, how = (*found, row["how"]) if found else (row["boxes"], np.nan, NEIGHBOUR)
+        track.add(position, box, score, how, int(how != NEIGHBOUR), predict(image, box))
+
+
+def _refuse_jumps(record: Record) -> None:
+    jumps, steady = (at(record["points"], record["how"]) for at in (tracks.jumps, tracks.steady))
+    if jumps.any() and steady.sum() < tracks.STEADY * len(steady):
+        raise Excluded(f"its points jump {jumps.sum()} times by more than half an inter-ocular distance; at most "
+                       f"{steady.sum()} of its {len(steady)} frames hang together")
+
+
+def landmark_clip(clip: Clip, *, raw_root: str, model_path: str, **settings) -> Record:
     """`label_frames` of a clip on disk, or the reason why it is excluded. One work item, run in a worker process."""
     cv2.setNumThreads(1)
     detect, predict = dlib_models(model_path)
-    return guarded(lambda: label_frames(images.frames(raw_root, clip), detect, predict, upsample_retry))
+    return guarded(lambda: label_frames(lambda: images.frames(raw_root, clip), detect, predict, **settings))
+
+
+def not_largest(record: Record) -> bool:
+    """Whether somewhere another face found is larger than the one that is followed: the largest one won before."""
+    at = np.searchsorted(record["numbers"], record["others"][:, 0].astype(int))
+    side = record["boxes"][:, 2] - record["boxes"][:, 0]
+    return bool((record["others"][:, 3] - record["others"][:, 1] > side[at]).any())
 
 
 def counts(records: Iterable[Record]) -> dict[str, int]:
-    """How the frames of all labelled clips were found, for the stage's summary."""
+    """How the frames of all labelled clips were found, for the stage's summary.
+
+    Of clips: with other faces; where the followed one is not the largest; with points that jump.
+    """
     records = [r for r in records if "excluded" not in r]
     how = np.concatenate([r["how"] for r in records]) if records else np.zeros(0, np.uint8)
     faces = np.concatenate([r["faces"] for r in records]) if records else how
     return {"frames": int(how.size), "detected": int((how != NEIGHBOUR).sum()),
             "upsampled": int((how == ENLARGED).sum()), "neighbour": int((how == NEIGHBOUR).sum()),
-            "several_faces": int((faces > 1).sum())}
+            "several_faces": int((faces > 1).sum()), "clips_other_faces": sum(len(r["others"]) > 0 for r in records),
+            "clips_not_largest": sum(map(not_largest, records)),
+            "clips_jump": sum(bool(tracks.jumps(r["points"], r["how"]).any()) for r in records)}

@@ -3,6 +3,8 @@
 Right and left are the person's: the right eye is at the left of the picture.
 """
 
+import numpy as np
+
 PARTS = {"jaw": slice(0, 17), "brow": slice(17, 27), "nose": slice(27, 36), "eye": slice(36, 48),
          "mouth": slice(48, 68)}
 INNER = slice(17, 68)  # the jaw is left out of the headline error: its points may slide along the outline
@@ -18,3 +20,9 @@ MIRROR = tuple(dict(sorted(pair for a, b in _PAIRS for pair in ((a, b), (b, a)))
 def eye_centres(points):
     """Means of the right and the left eye's points: (..., 68, 2), of numpy or torch -> two of (..., 2)."""
     return points[..., RIGHT_EYE, :].mean(-2), points[..., LEFT_EYE, :].mean(-2)
+
+
+def inter_ocular(points):
+    """Distance of the eye centres: (..., 68, 2) of numpy -> (...)."""
+    right, left = eye_centres(points)
+    return np.linalg.norm(right - left, axis=-1)

@@ -7,11 +7,11 @@ import numpy as np
 
 from mer.datasets.clips import Clip
 from mer.labels import sampling
-from mer.labels.faces import NEIGHBOUR
 from mer.labels.flow import tvl1
-from mer.labels.points68 import INNER, PARTS
+from mer.labels.points68 import INNER, PARTS, inter_ocular
 from mer.labels.records import Record
-from mer.labels.truth import flow_errors, flow_in_crop, inter_ocular, landmark_errors, true_points
+from mer.labels.tracks import NEIGHBOUR
+from mer.labels.truth import flow_errors, flow_in_crop, landmark_errors, true_points
 
 FAILURE = 0.10  # a frame whose inner error is above this fraction of the inter-ocular distance (MOL, section 4)
 

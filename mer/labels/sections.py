@@ -7,10 +7,12 @@ from mer.base.knobs import knob
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Section `landmarks`: dlib's model file, null for that of the package; how often a frame may be enlarged."""
+    """Section `landmarks`: dlib's model file, null for that of the package; how often a frame may be enlarged;
+    frames from one search of a whole frame to the next."""
 
     model_path: str | None = knob()
     upsample_retry: int = knob(0, 3)
+    whole_every: int = knob(1, 100000)
 
 
 @dataclass(frozen=True)

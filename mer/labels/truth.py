@@ -13,7 +13,7 @@ from mer.base import store
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip
 from mer.labels.align import move
-from mer.labels.points68 import eye_centres
+from mer.labels.points68 import inter_ocular
 from mer.labels.records import Record, shard_name
 
 ACTIVE = 0.5  # pixels of the crop: what truly moves farther than this from onset to apex
@@ -39,12 +39,6 @@ def true_points(clip_id: str, truth: Record, numbers: np.ndarray) -> np.ndarray:
         raise MerError(f"{clip_id}: frame {missing[0]} has no true points; delete the raw folder and run `dvc repro`, "
                        "which makes frames and truth anew")
     return truth["points"][[place[number] for number in numbers.tolist()]]
-
-
-def inter_ocular(points: np.ndarray) -> np.ndarray:
-    """Distance of the eye centres: (..., 68, 2) -> (...)."""
-    right, left = eye_centres(points)
-    return np.linalg.norm(right - left, axis=-1)
 
 
 def landmark_errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:

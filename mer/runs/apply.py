@@ -16,7 +16,7 @@ from mer.datasets.clips import Clip, raw_root, read_clips
 from mer.datasets.releases import is_synthetic
 from mer.evaluation.outputs import sampled
 from mer.evaluation.protocols import protocol
-from mer.labels import align, faces, flow, records, sampling
+from mer.labels import align, faces, flow, records, sampling, tracks
 from mer.runs import finished
 from mer.runs.footage import DATASET, Footage
 from mer.runs.networks import load
@@ -41,7 +41,7 @@ class Judged:
         kept: what the task keeps of the clip for pictures, by `shown`.
         film: (T, C, C) uint8, the centre crops of all frames from onset to offset.
         notes: what was assumed, and what should make one doubt.
-        warning: that a face was found in few frames, else empty.
+        warning: what makes the scores doubtful, else empty.
     """
 
     run: finished.Run
@@ -60,18 +60,19 @@ class Judged:
 def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], None]) -> tuple[dict, dict]:
     """Label the clip as the stages landmarks, align and flow do, into stores below `data`; (landmarks, aligned).
 
-    `warn` is called as soon as the landmarks show that a face was found in few frames.
+    `warn` is called as soon as the landmarks show that the scores may not be of the face that is meant.
 
     Raises:
-        MerError: no face in any frame, or a damaged frame.
+        MerError: no face in any frame, points that jump throughout, or a damaged frame.
     """
     cv2.setNumThreads(1)  # as in the stages
     detect, predict = faces.dlib_models(str(faces.predictor_path(p.landmarks.model_path)))
     count = sum(clip.first <= number <= clip.last for number in film.numbers)
     try:
-        seen = parallel.progress(film.read(clip), total=count, desc="landmarks", unit="frame")
-        marks = faces.label_frames(seen, detect, predict, p.landmarks.upsample_retry)
-        if words := few_faces(marks):
+        marks = faces.label_frames(
+            lambda: parallel.progress(film.read(clip), total=count, desc="landmarks", unit="frame"), detect, predict,
+            upsample_retry=p.landmarks.upsample_retry, whole_every=p.landmarks.whole_every)
+        if words := doubts(marks):
             warn(words)
         aligned = align.align_frames(film.read(clip), marks, **asdict(p.align))
         aligned["annotation"] = np.array([clip.onset, -1 if clip.apex is None else clip.apex, clip.offset], np.int32)
@@ -89,7 +90,7 @@ def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], N
 
 def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Footage, clip: Clip,
           warn: Callable[[str], None] = lambda words: None) -> Judged:
-    """Apply networks of a finished run to a clip; `warn` is told of few faces before they run.
+    """Apply networks of a finished run to a clip; `warn` is told of few faces and the like before they run.
 
     Raises:
         MerError: the run has no classes, or the clip cannot be labelled.
@@ -121,14 +122,34 @@ def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Foota
     inset = (p.align.size - p.train.crop) // 2
     inside = slice(inset, inset + p.train.crop)
     return Judged(run, clip, networks, scores, shown, frames, points, kept, aligned["frames"][:, inside, inside],
-                  remarks(run, networks, film, clip, marks), few_faces(marks))
+                  remarks(run, networks, film, clip, marks), doubts(marks))
 
 
-def few_faces(marks: dict) -> str:
-    """A warning where a face was found in fewer than `LEAST` of the frames; else nothing."""
+def doubts(marks: dict) -> str:
+    """What makes the scores doubtful, in one line, else nothing: few frames with a face, points that jump, several
+    people."""
     found, count = int((marks["how"] != faces.NEIGHBOUR).sum()), len(marks["how"])
-    return (f"A face was found in {found} of {count} frames only: the scores mean little"
-            if found < LEAST * count else "")
+    jumped, told = int(tracks.jumps(marks["points"], marks["how"]).sum()), []
+    if found < LEAST * count:
+        told.append(f"A face was found in {found} of {count} frames only: the scores mean little")
+    if jumped:
+        told.append(f"The points jump by more than half an inter-ocular distance {jumped} times: is it one face?")
+    if (faint := marks["others"][:, 5] >= faces.SURE).any():
+        told.append(f"Another face is seen ({other_faces(marks['others'][faint])}): the scores are of one of them, "
+                    f"{place(marks['boxes'][0])} in the first frame")
+    return ". ".join(told)
+
+
+def place(box: np.ndarray) -> str:
+    """A box (4,) in words."""
+    left, top, right, bottom = map(round, box.tolist())
+    return f"{right - left + 1} px wide around ({(left + right) // 2}, {(top + bottom) // 2})"
+
+
+def other_faces(others: np.ndarray) -> str:
+    """The most certain of other faces (n, 6), in words."""
+    number, *box, score = others[others[:, 5].argmax()]
+    return f"in frame {number:.0f}, {place(np.array(box))}, detector's score {score:.2f}"
 
 
 def remarks(run: finished.Run, networks, film: Footage, clip: Clip, marks: dict) -> list[str]:
@@ -158,11 +179,12 @@ def remarks(run: finished.Run, networks, film: Footage, clip: Clip, marks: dict)
         if seconds > LONGEST:
             told.append(f"A micro-expression lasts at most {LONGEST} s: find its onset, apex and offset, and name "
                         "them.")
-    lost, several = int((marks["how"] == faces.NEIGHBOUR).sum()), int((marks["faces"] > 1).sum())
+    lost, several = int((marks["how"] == faces.NEIGHBOUR).sum()), len(set(marks["others"][:, 0].tolist()))
     if lost:
         told.append(f"No face was found in {lost} of {len(numbers)} frames; they took the nearest frame's box.")
     if several:
-        told.append(f"{several} frames hold several faces; the largest is taken.")
+        told.append(f"{several} of the frames that were searched as a whole hold other faces, the most certain "
+                    f"{other_faces(marks['others'])}; one face is followed.")
     if (known := trained_clip(run, film)) is not None:
         seen = sum(known.subject not in network.held_out for network in networks)
         told.append(f"This is clip {known.clip_id} of {known.subject}, of the run's own data: {seen} of the "

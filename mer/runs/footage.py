@@ -13,6 +13,7 @@ from mer.datasets.tree import VIDEOS
 from mer.datasets.video import opened
 from mer.labels import images
 
+HELD = 2**30  # bytes of gray frames that are kept, so that a film is decoded once; of a longer one none are
 DATASET, SUBJECT = "own", "own/clip"  # of the user's clip, whose subject is not known
 
 
@@ -39,7 +40,7 @@ def footage(path: Path) -> Footage:
             videos = sorted(file.name for file in path.iterdir() if file.suffix.lower() in VIDEOS)
             raise MerError(f"{path}: no image with a number in its name; expected frames such as img1.jpg"
                            + (f", or one of its videos by name ({videos[0]})" if videos else ""))
-        return Footage(path, numbers, None, lambda clip: images.frames(path, clip))
+        return Footage(path, numbers, None, _once(lambda clip: images.frames(path, clip)))
     if not path.is_file():
         raise MerError(f"{path}: no such file or folder; expected a video, or a folder of numbered frames")
     if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -53,7 +54,31 @@ def footage(path: Path) -> Footage:
     if not count:
         raise MerError(f"{path}: not a video that OpenCV can read; convert it (ffmpeg -i IN OUT.mp4), or extract its "
                        "frames into a folder")
-    return Footage(path, list(range(1, count + 1)), fps if 0 < fps < 1e5 else None, lambda clip: _decode(path, clip))
+    return Footage(path, list(range(1, count + 1)), fps if 0 < fps < 1e5 else None,
+                   _once(lambda clip: _decode(path, clip)))
+
+
+def _once(read: Callable[[Clip], Iterator[tuple[int, np.ndarray]]]) -> Callable:
+    """`read`, whose frames of the last clip are kept where they are few enough: landmarks and alignment both ask."""
+    kept: dict[Clip, list[tuple[int, np.ndarray]]] = {}
+
+    def again(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
+        if clip in kept:
+            yield from kept[clip]
+            return
+        kept.clear()
+        frames, size = [], 0
+        for number, image in read(clip):
+            size += image.nbytes
+            if size <= HELD:
+                frames.append((number, image))
+            else:
+                frames.clear()
+            yield number, image
+        if size <= HELD:
+            kept[clip] = frames
+
+    return again
 
 
 def _decode(path: Path, clip: Clip) -> Iterator[tuple[int, np.ndarray]]:

@@ -8,7 +8,8 @@ from labels.label_tools import clip_row, face_points, save_frames, shifted, text
 
 from mer.base.errors import MerError
 from mer.labels import align, quality
-from mer.labels.truth import flow_errors, flow_in_crop, inter_ocular, landmark_errors, true_points
+from mer.labels.points68 import inter_ocular
+from mer.labels.truth import flow_errors, flow_in_crop, landmark_errors, true_points
 from mer.reporting import quality_plots
 
 
