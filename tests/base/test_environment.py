@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = {module: package for package, module in environment.MODULES.items()}
 NOT_IMPORTED = {"face_recognition_models", "pillow"}  # located as a folder; used by matplotlib
 DECIDES_NOTHING = {  # imported beside what a stage needs of a module
-    "index": {"h5py"}, "quality": {"dlib-bin", "torch"}, "pretrain": {"opencv-contrib-python"},
+    "index": {"h5py"}, "quality": {"torch"}, "pretrain": {"opencv-contrib-python"},
     "report": {"torch", "h5py"}}
 
 
