@@ -22,10 +22,11 @@ CELL = 8  # pixels of a level from one box to the next
 STEP, BLEND = 6 / 5, 0.3  # dlib's pyramid_down<6>: x -> 1.2 x + 0.3 goes from a level to the one before, in its boxes
 INSET, FACE, WINDOW = 5, 72, 80  # a box begins 5 pixels inside the detector's window and is 72 (and one) wide
 PERIOD = 48  # pixels of a level, 6 cells: 40 pixels, 5 whole cells, of the next
-REACH = (2, 1)  # cells beyond the face's own that a piece shows on each side, in its level and in the next
+REACH = 1  # cells beyond the face's own that a piece shows on each side; what is found further out is looked at again
+FAR = 3  # cells, from which it is another face
 CLIMB = 4  # at most so often the piece is moved after a face that left its middle
 BOTH = 16  # every so many frames the levels above and below the face's are looked at, else one of them
-RESTLESS = 3  # frames after a change in which both are looked at, exactly: there two boxes are nearly as good
+RESTLESS = 2  # frames after a change in which both are looked at, exactly: there two boxes are nearly as good
 BLUR = 1 / 6  # variance, in pixels of a level squared, that one bilinear reduction adds on average
 
 
@@ -83,8 +84,8 @@ def _side(least: int, whole: int) -> int:
 def _span(place: int, level: int, base: int, whole: int) -> tuple[int, int]:
     """First pixel, a multiple of PERIOD, and the pixel after the last of a piece, along one axis of level `base`."""
     here, there = CELL * _at(place, level, base), CELL * _at(place, level, base + 1)
-    low = min(here - REACH[0] * CELL, (there - REACH[1] * CELL) * STEP)
-    high = max(here + REACH[0] * CELL + WINDOW, (there + REACH[1] * CELL + WINDOW) * STEP)
+    low = min(here - REACH * CELL, (there - REACH * CELL) * STEP)
+    high = max(here + REACH * CELL + WINDOW, (there + REACH * CELL + WINDOW) * STEP)
     low = max(math.floor(low / PERIOD), 0) * PERIOD
     return low, min(low + _side(math.ceil(high - low), whole), whole)
 
@@ -158,7 +159,7 @@ def look(detect: Callable, image: np.ndarray, cell: Cell, base: int,
         shift = PERIOD // CELL - seen.level  # cells of this level in a period
         placed = Cell(base + seen.level, seen.column + columns[0] // PERIOD * shift,
                       seen.row + rows[0] // PERIOD * shift)
-        if _apart(cell, placed) <= REACH[0] + 1:
+        if _apart(cell, placed) <= FAR:
             found.append((float(score), placed))
     return found, higher
 
@@ -199,7 +200,7 @@ class Follower:
             if not scores:
                 return None
             cell = max(scores, key=scores.__getitem__)
-            inside = _apart(self.cell, cell) < REACH[0] and abs(cell.level - start.level) <= 1
+            inside = _apart(self.cell, cell) <= REACH and abs(cell.level - start.level) <= 1
             if cell.level != self.cell.level:
                 self.base = min(cell.level, self.cell.level)
             self.cell = cell
