@@ -46,9 +46,9 @@ def run() -> int:
     asked = parser().parse_args()
     if not asked.out.parent.is_dir() or asked.out.is_dir():
         raise MerError(f"--out {asked.out}: expected a file in a folder that is there")
-    portable.cap(ROOT / "params.yaml")  # as for the stages, before torch
     gpu = has_gpu()
-    chosen = choose(suite(ROOT), asked.names, gpu)
+    known = suite(ROOT)
+    chosen = choose(known, asked.names, gpu)
     about = machine(ROOT, gpu)
     results: list[dict] = []
     stopped = False
@@ -58,7 +58,8 @@ def run() -> int:
         words = ["--json", *["--quick"] * asked.quick, *(["--device", "cuda"] if device == "gpu" else [])]
         began = time.monotonic()
         try:
-            rows, reason = measure(ROOT / FOLDER / f"{name}.py", words, limit)
+            rows, reason = measure(ROOT / FOLDER / f"{name}.py", words, limit,
+                                   surroundings(known[name].get("long", False)))
         except KeyboardInterrupt:
             stopped = True
             print(f"interrupted in {name}; what was measured before is below", file=sys.stderr)
@@ -100,11 +101,21 @@ def choose(known: dict[str, dict], names: Iterable[str], gpu: bool) -> dict[str,
             if names or (not known[name].get("long") and part == ("gpu" if gpu else "cpu"))}
 
 
-def measure(script: Path, words: Iterable[str], limit: float) -> tuple[list[dict], str]:
-    """A benchmark's rows, or none and why; it has one thread, and is ended with all that it started after `limit` s."""
+def surroundings(long: bool) -> dict[str, str]:
+    """A benchmark's environment: one thread and this processor's own kernels; of a long one, as it would be by hand.
+
+    The import of mer has capped the kernels of this process and its children where params.yaml is portable.
+    """
+    caps = portable.CAPS | portable.TORCH_CAPS
+    found = {name: value for name, value in os.environ.items() if caps.get(name) != value}
+    return found if long else found | ONE_THREAD | {"MER_PORTABLE": "0"}
+
+
+def measure(script: Path, words: Iterable[str], limit: float, env: dict[str, str]) -> tuple[list[dict], str]:
+    """A benchmark's rows, or none and why; it is ended with all that it started after `limit` s."""
     process = subprocess.Popen([sys.executable, str(script), *words], cwd=script.parents[2], text=True,
-                               env={**os.environ, **ONE_THREAD}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, start_new_session=True)
+                               env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               start_new_session=True)
     try:
         out, err = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
@@ -172,7 +183,7 @@ def machine(root: Path, gpu: bool) -> dict[str, str]:
     versions = {"Python": platform.python_version(), **environment.everything(), "CUDA": torch.version.cuda or ""}
     git = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=root, capture_output=True,
                          text=True, check=False)
-    return {"machine": cost.machine(), "kernels": portable.told(),
+    return {"machine": cost.machine(),
             "load": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "",
             "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
             "commit": git.stdout.strip() or "unknown"}

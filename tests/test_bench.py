@@ -13,6 +13,7 @@ import yaml
 from bench import rows
 
 from mer import bench
+from mer.base import portable
 from mer.base.errors import MerError
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +22,9 @@ FAST = rows.row("solver", 20.0, "ms", other=100.0, against="theirs", ratio=5.0, 
 ABOUT = {"machine": "a computer, 2 cores", "commit": "abc"}
 SCRIPTS = {
     "good": f"import json, os\nprint('words')\nprint(json.dumps([{FAST!r} | {{'what': ' '.join(sys.argv[1:])}}]))",
-    "threads": f"import json, os\nprint(json.dumps([{FAST!r} | {{'ours': int(os.environ['OMP_NUM_THREADS'])}}]))",
+    "threads": f"import json, os\nnames = 'MER_PORTABLE', 'NPY_DISABLE_CPU_FEATURES', 'ATEN_CPU_CAPABILITY'\n"
+               f"print(json.dumps([{FAST!r} | {{'ours': int(os.environ['OMP_NUM_THREADS']), "
+               "'what': ' '.join(os.environ.get(name, '-') for name in names)}]))",
     "broken": "print('half')\nraise ValueError('no such number')",
     "unmet": f"import json\nprint(json.dumps([{FAST!r} | {{'ratio': 4.9}}]))\nsys.exit(1)",
     "silent": "",
@@ -101,7 +104,7 @@ def test_the_table_has_each_number_and_what_failed_and_why(checkout, monkeypatch
     assert lines[0].split() == ["what", "ours", "other", "arm", "ratio", "goal", "floor", "met"]
     assert lines[1].split("  ")[0] == "--json --quick" and lines[1].endswith("yes")
     assert "20 ms" in lines[1] and "100 ms: theirs" in lines[1] and "15 ms" in lines[1]
-    assert lines[2].split()[1] == "1", "one thread"
+    assert lines[2].split()[:4] == ["0", "-", "-", "1"], "this processor's own kernels, one thread"
     assert lines[3].endswith("no"), "an exit code does not take away what was measured"
     assert lines[4:7] == ["broken: failed with exit code 1: ValueError: no such number",
                           "silent: failed with exit code 0: it said nothing",
@@ -173,9 +176,17 @@ def test_wrong_words_and_a_missing_checkout_are_a_line(checkout, monkeypatch):
     assert not list(checkout.glob("*.csv"))
 
 
+def test_a_long_benchmark_is_run_as_by_hand(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("MER_PORTABLE", "1")
+    assert bench.surroundings(long=True).items() >= {"MER_PORTABLE": "1"}.items()
+    assert not {"OMP_NUM_THREADS", *portable.CAPS} & set(bench.surroundings(long=True))
+    assert bench.surroundings(long=False)["MER_PORTABLE"] == "0"
+
+
 def test_the_machine_is_told_in_words():
     about = bench.machine(ROOT, gpu=False)
-    assert "cores" in about["machine"] and "torch 2" in about["versions"] and about["commit"] and about["kernels"]
+    assert "cores" in about["machine"] and "torch 2" in about["versions"] and about["commit"]
 
 
 @pytest.mark.slow

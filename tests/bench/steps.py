@@ -10,8 +10,9 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministi
 import torch
 from bench import rows
 
-FLOOR_IS = "FLOP of the step at the rate of a large product of the same type in the same run"
+FLOOR_IS = "FLOP of the step at the best rate of a large product or convolution of the same type in the same run"
 SIDE = {"cpu": 1024, "cuda": 8192}  # of that product's matrices
+IMAGES = {"cpu": 4, "cuda": 256}  # of that convolution: 256 channels, 3 x 3, 32 x 32 pixels
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -56,15 +57,20 @@ def where(args: argparse.Namespace) -> str:
 
 
 def floor_ms(args: argparse.Namespace, flop: int) -> float:
-    """`flop` at the best rate that a product of two large matrices reaches here."""
+    """`flop` at the best rate that a large product or convolution reaches here."""
     device = args.device.split(":")[0]
     dtype = torch.bfloat16 if args.dtype == "bf16" else torch.float32
-    matrix, now, best = torch.rand(SIDE[device], SIDE[device]).to(args.device, dtype), timer(args.device), float("inf")
-    for _ in range(8):
-        started = now()
-        matrix @ matrix
-        best = min(best, now() - started)
-    return 1e3 * flop * best / (2 * SIDE[device] ** 3)
+    matrix = torch.rand(SIDE[device], SIDE[device]).to(args.device, dtype)
+    images = torch.rand(IMAGES[device], 256, 32, 32).to(args.device, dtype)
+    kernel = torch.rand(256, 256, 3, 3).to(args.device, dtype)
+    now, rate = timer(args.device), 0.0
+    for work, compute in ((2 * SIDE[device] ** 3, lambda: matrix @ matrix),
+                          (2 * images.numel() * 9 * 256, lambda: torch.conv2d(images, kernel, padding=1))):
+        for _ in range(8):
+            started = now()
+            compute()
+            rate = max(rate, work / (now() - started))
+    return 1e3 * flop / rate
 
 
 def goal(args: argparse.Namespace, on_cpu: str, on_gpu: str) -> str:
