@@ -17,7 +17,8 @@ COMMANDS = {  # name -> what it is for; its module is mer.<name>, with `parser` 
     "compare": "experiments side by side, with paired tests",
     "export": "networks as safetensors with a model card",
     "tables": "the papers' tables from all experiments; `tables queue`: what they lack",
-    "tune": "one knob chosen on validation subjects"}
+    "tune": "one knob chosen on validation subjects",
+    "bench": "how fast it is here, beside the other arm, goal and floor of each; needs a checkout"}
 SHELLS = ("bash", "zsh", "tcsh")
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
 
+from bench import rows  # noqa: E402
 from pipeline import DVC, checkout, dvc, environment, write_params  # noqa: E402
 
 from mer import params  # noqa: E402
@@ -61,9 +62,9 @@ def clips_of(root: Path, stage: str) -> int | None:
     return None
 
 
-def measure(root: Path, model: str) -> None:
+def measure(root: Path, asked: argparse.Namespace) -> None:
     checkout(root)
-    write_params(root / "params.yaml", {"model": model})
+    write_params(root / "params.yaml", {"model": asked.model})
     stages, total = repro(root)
     print(f"{'stage':32}{'seconds':>10}{'clips':>8}{'clips/s':>10}")
     for name, seconds in stages:
@@ -76,21 +77,23 @@ def measure(root: Path, model: str) -> None:
     print(f"{'dvc repro with nothing to do':32}{min(done.seconds for done in again):10.1f}   best of three")
     numbers = json.loads((root / "reports/metrics.json").read_text())
     print(f"accuracy {numbers['accuracy']:.3f}, chance {numbers['chance']:.3f} (synthetic data)")
+    rows.emit(asked, rows.row(f"the demo of {asked.model}, {parallel.cores()} cores", total, "s"),
+              rows.row("dvc repro with nothing to do", min(done.seconds for done in again), "s"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, help="an empty or new folder for the copy")
     parser.add_argument("--model", default="mol", help="mol, fdp or ma2mi")
-    asked = parser.parse_args()
+    asked = rows.parse(parser)
     keep = asked.keep
     if keep is not None:
         if keep.exists() and any(keep.iterdir()):
             parser.error(f"--keep {keep}: the folder is not empty")
-        measure(keep.resolve(), asked.model)
+        measure(keep.resolve(), asked)
         return
     with tempfile.TemporaryDirectory(prefix="mer-demo-") as folder:
-        measure(Path(folder), asked.model)
+        measure(Path(folder), asked)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Time of a training step of FDP (forward, losses and backward), beside the same network frame by frame.
 
     python tests/bench/fdp_step.py                                    # CPU, one thread, process time, batch 4
-    python tests/bench/fdp_step.py --device cuda --batch 36 --dtype bf16 --rounds 20 --no-reference
+    python tests/bench/fdp_step.py --device cuda --no-reference       # batch 36, bf16, 20 rounds
 
 `reference` is tests/models/fdp/fdp_reference.py: the frames' numbers one after the other in every layer, batch norm
 over all. `loop` is this network with `frame_fold: loop`: the whole backbone frame by frame, as in the released code,
@@ -11,21 +11,19 @@ disturbs all. On a GPU the time is the device's. The number of operations depend
 
 import argparse
 import dataclasses
-import os
 import statistics
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products on a GPU ask for
-
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from bench import rows, steps  # noqa: E402
 from models.fdp import fdp_reference  # noqa: E402
 
 from mer.models.fdp.config import STAGES, TASKS, Config  # noqa: E402
@@ -68,38 +66,19 @@ def count_operations(model: FDP, batch: SimpleNamespace) -> tuple[int, int]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--global-blocks", type=int, default=1, help="of each stage; Table 10 prints the sizes of 0")
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--tasks", default=",".join(TASKS))
-    parser.add_argument("--dtype", choices=("fp32", "tf32", "bf16"), default="fp32")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1, help="of the CPU")
-    parser.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--reference", action=argparse.BooleanOptionalAction, default=True)
-    return parser.parse_args()
-
-
-def timer(device: str):
-    """A function that returns seconds so far: process time of the CPU, or the GPU's clock after it has caught up."""
-    if not device.startswith("cuda"):
-        return time.process_time
-
-    def now() -> float:
-        torch.cuda.synchronize()
-        return time.perf_counter()
-
-    return now
+    steps.options(parser)
+    return rows.parse(parser, quick={"width": 0.0625, "batch": 2, "rounds": 1},
+                      cuda={"batch": 36, "dtype": "bf16", "rounds": 20})
 
 
 def main() -> None:
     args = arguments()
-    torch.set_num_threads(args.threads)
-    torch.use_deterministic_algorithms(args.deterministic)
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.dtype != "fp32"
-    torch.manual_seed(0)
+    steps.prepare(args)
     # stochastic depth off: it only draws, and the compared networks would draw differently
     changes = {"width": args.width, "tasks": tuple(args.tasks.split(",")), "drop_path": 0.0,
                "n_global": (args.global_blocks,) * STAGES}
@@ -108,8 +87,8 @@ def main() -> None:
     looped = FDP(dataclasses.replace(cfg, frame_fold="loop"), 5).to(args.device)
     looped.load_state_dict(model.state_dict())
     batch = clips(args.batch, cfg.t, args.device)
-    now = timer(args.device)
-    rows = {"forward": [], "backward": [], "step": [], "reference step": [], "loop step": []}
+    now = steps.timer(args.device)
+    times = {"forward": [], "backward": [], "step": [], "reference step": [], "loop step": []}
 
     def step(network: FDP, forward, name: str) -> dict[str, torch.Tensor]:
         started = now()
@@ -120,35 +99,44 @@ def main() -> None:
         network.zero_grad(set_to_none=True)
         loss.backward()
         ended = now()
-        rows[name].append(ended - started)
+        times[name].append(ended - started)
         if name == "step":
-            rows["forward"].append(middle - started)
-            rows["backward"].append(ended - middle)
+            times["forward"].append(middle - started)
+            times["backward"].append(ended - middle)
         return outputs
 
-    work, every = count_operations(model, batch)
-    for round_ in range(args.rounds + 1):
+    with FlopCounterMode(display=False) as flop:
+        work, every = count_operations(model, batch)
+    step(model, model, "step")
+    step(looped, looped, "loop step")
+    for values in times.values():  # they were to warm up
+        values.clear()
+    for _ in steps.rounds(args):
         outputs = step(model, model, "step")
         if args.reference:
             expected = step(model, lambda frames: fdp_reference.fdp(model, frames)[0], "reference step")
             step(looped, looped, "loop step")
-        if round_ == 0:  # warm-up
-            for values in rows.values():
-                values.clear()
-    where = torch.cuda.get_device_name() if args.device.startswith("cuda") else f"cpu, {args.threads} thread"
-    print(f"{where}; torch {torch.__version__}; {vars(args)}")
+    print(f"{steps.where(args)}; torch {torch.__version__}; {vars(args)}")
     print(f"operations per step: {work} (with views and allocations {every})")
-    for name, values in rows.items():
+    for name, values in times.items():
         if values:
             print(f"{name}: {statistics.median(values) * 1e3:.1f} ms (median of {len(values)})")
     if args.reference:
         for name in ("reference step", "loop step"):
-            print(f"{name} / step: {statistics.median(rows[name]) / statistics.median(rows['step']):.2f}")
+            print(f"{name} / step: {statistics.median(times[name]) / statistics.median(times['step']):.2f}")
         for name, value in expected.items():
             error = (outputs[name] - value).abs().max() / value.abs().max()
             print(f"largest relative difference of {name}: {error.item():.1e}")
     if args.device.startswith("cuda"):
         print(f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
+    ours, theirs = (1e3 * statistics.median(times[name]) if times[name] else None for name in ("step", "loop step"))
+    compared = {"other": theirs, "against": "the backbone frame by frame (for the authors' code)",
+                "ratio": theirs / ours} if theirs else {}
+    rows.emit(args, rows.row(f"FDP, a step of {args.batch} clips, {args.dtype}", ours, "ms", **compared,
+                             goal=steps.goal(args, "ratio >= 1.8" if compared else "",
+                                             "ours <= 10" if args.batch == 36 else ""),
+                             floor=steps.floor_ms(args, flop.get_total_flops()), floor_is=steps.FLOOR_IS),
+              rows.row("FDP, operations of a step", work, "operations", goal="ours <= 2000"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Time of a training step of MA2MI (forward, losses and backward), in pretraining and in fine-tuning.
 
-    python tests/bench/ma2mi_step.py --size 64 --width 0.25 --dit 64,2,4 --batch 8      # small, CPU, one thread
-    python tests/bench/ma2mi_step.py --device cuda --batch 32 --dtype bf16 --rounds 20   # the paper's pretraining
+    python tests/bench/ma2mi_step.py                 # small, CPU, one thread
+    python tests/bench/ma2mi_step.py --device cuda   # the paper's pretraining, bf16
     python tests/bench/ma2mi_step.py --device cuda --stage finetune --batch 16
 
 Latents are random numbers: a step reads them from the cache. Medians are reported, on a CPU of process time, on a GPU
@@ -9,20 +9,18 @@ of the device's clock. FLOP are torch's own count (2 per multiplication and addi
 """
 
 import argparse
-import os
 import statistics
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
-
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products on a GPU ask for
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from bench import rows, steps  # noqa: E402
 
 from mer.models.ma2mi.config import Config, latent_shape, loss_weights  # noqa: E402
 from mer.models.ma2mi.losses import ma2mi_losses, match, random_affine, unit_vectors, warp_images  # noqa: E402
@@ -32,32 +30,17 @@ from mer.models.ma2mi.network import MIACNet  # noqa: E402
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", choices=("pretrain", "finetune"), default="pretrain")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--dtype", choices=("fp32", "tf32", "bf16"), default="fp32")
-    parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--width", type=float, default=1.0, help="of the encoders")
-    parser.add_argument("--dit", default="768,12,12", help="width, depth, heads")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--width", type=float, default=0.25, help="of the encoders")
+    parser.add_argument("--dit", default="64,2,4", help="width, depth, heads")
     parser.add_argument("--patch", type=int, default=2)
     parser.add_argument("--autoencoder", choices=("sd_vae", "none"), default="sd_vae")
     parser.add_argument("--match", choices=("hungarian", "argmax"), default="hungarian")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1, help="of the CPU")
     parser.add_argument("--compile", action="store_true", help="torch.compile of DiT")
-    parser.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True)
-    return parser.parse_args()
-
-
-def timer(device: str):
-    """A function that returns seconds so far: process time of the CPU, or the GPU's clock after it has caught up."""
-    if not device.startswith("cuda"):
-        return time.process_time
-
-    def now() -> float:
-        torch.cuda.synchronize()
-        return time.perf_counter()
-
-    return now
+    steps.options(parser)
+    return rows.parse(parser, quick={"width": 0.0625, "batch": 2, "rounds": 1},
+                      cuda={"size": 224, "width": 1.0, "dit": "768,12,12", "batch": 32, "dtype": "bf16", "rounds": 20})
 
 
 def make_batch(cfg: Config, count: int, device: str) -> SimpleNamespace:
@@ -73,11 +56,7 @@ def make_batch(cfg: Config, count: int, device: str) -> SimpleNamespace:
 
 def main() -> None:
     args = arguments()
-    torch.set_num_threads(args.threads)
-    torch.use_deterministic_algorithms(args.deterministic)
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.dtype != "fp32"
-    torch.manual_seed(0)
+    steps.prepare(args)
     width, depth, heads = map(int, args.dit.split(","))
     cfg = Config(size=args.size, width=args.width, dit_width=width, dit_depth=depth, dit_heads=heads,
                       patch=args.patch, autoencoder=args.autoencoder, match=args.match)
@@ -88,8 +67,8 @@ def main() -> None:
     batch = make_batch(cfg, args.batch, args.device)
     given = (batch.latents[:, 0], batch.warped) if pretraining else ()
     optimiser = torch.optim.AdamW(model.parameters(), 4e-4, fused=args.device.startswith("cuda"))
-    now = timer(args.device)
-    rows = {"forward and losses": [], "backward": [], "optimiser": [], "step": []}
+    now = steps.timer(args.device)
+    times = {"forward and losses": [], "backward": [], "optimiser": [], "step": []}
     weights = loss_weights(cfg)
 
     def step() -> None:
@@ -104,22 +83,21 @@ def main() -> None:
         optimiser.step()
         ended = now()
         parts = middle - started, backward - middle, ended - backward, ended - started
-        for name, seconds in zip(rows, parts, strict=True):
-            rows[name].append(seconds)
+        for name, seconds in zip(times, parts, strict=True):
+            times[name].append(seconds)
 
     with FlopCounterMode(display=False) as counter:
         step()
     step()
-    for values in rows.values():
+    for values in times.values():
         values.clear()
-    for _ in range(args.rounds):
+    for _ in steps.rounds(args):
         step()
-    where = torch.cuda.get_device_name() if args.device.startswith("cuda") else f"cpu, {args.threads} thread"
-    print(f"{where}; torch {torch.__version__}; {vars(args)}")
+    print(f"{steps.where(args)}; torch {torch.__version__}; {vars(args)}")
     print(f"parameters: {sum(p.numel() for p in model.parameters()):,}; {counter.get_total_flops() / 1e12:.3f} TFLOP")
-    for name, values in rows.items():
+    for name, values in times.items():
         print(f"{name}: {statistics.median(values) * 1e3:.1f} ms (median of {len(values)})")
-    print(f"{counter.get_total_flops() / statistics.median(rows['step']) / 1e12:.2f} TFLOP/s")
+    print(f"{counter.get_total_flops() / statistics.median(times['step']) / 1e12:.2f} TFLOP/s")
     if pretraining:
         units = unit_vectors(torch.randn(args.batch, 512, cfg.size // 32, cfg.size // 32, device=args.device))
         similarity, started = units @ units.roll(-1, 0).transpose(1, 2), now()
@@ -127,6 +105,9 @@ def main() -> None:
         print(f"of it matching: {(now() - started) * 1e3:.1f} ms")
     if args.device.startswith("cuda"):
         print(f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
+    rows.emit(args, rows.row(f"MA2MI, {args.stage}, a step of {args.batch} clips, {args.size} pixels, {args.dtype}",
+                             1e3 * statistics.median(times["step"]), "ms",
+                             floor=steps.floor_ms(args, counter.get_total_flops()), floor_is=steps.FLOOR_IS))
 
 
 if __name__ == "__main__":

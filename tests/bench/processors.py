@@ -16,7 +16,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from bench import rows  # noqa: E402
 
 from mer.base import portable  # noqa: E402
 
@@ -41,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cpus", nargs="+", default=CPUS)
     parser.add_argument("--names", nargs="+", choices=NAMES, default=NAMES)
-    asked = parser.parse_args()
+    asked = rows.parse(parser)
     if shutil.which("qemu-x86_64") is None:
         sys.exit("skipped: no qemu-x86_64 here; apt-get install qemu-user")
     wrong = 0
@@ -54,6 +56,9 @@ def main() -> None:
             wrong += bool(differ)
             verdict = f"differs: {', '.join(differ)}" if differ else "OK"
             print(f"{name:16}{cpu:30}{found['weights']}  {verdict}", flush=True)
+    of = len(asked.names) * len(asked.cpus)
+    rows.emit(asked, rows.row("networks with the same bytes on emulated processors", of - wrong, f"of {of}",
+                              goal=f"ours >= {of}"))
     sys.exit(wrong > 0)
 
 

@@ -16,18 +16,24 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
+from bench import rows, steps  # noqa: E402
 from labels.label_tools import shifted, texture  # noqa: E402
 
 from mer.labels import flow, tvl1  # noqa: E402
+
+TURN = 4  # pairs of OpenCV between two batches
+FLOOR = 12.0  # ms of a pair of 128 x 128
+FLOOR_IS = ("estimate: 5.0 million pixel-iterations a pair of 128 x 128, each 5 divisions and 2 roots, 6 cycles of "
+            "AVX-512 at 2.5 GHz")
+GPU_FLOOR, GPU_FLOOR_IS = 9000, "estimate: 320 MB a pair at an H100's 3 TB/s"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=16)
     parser.add_argument("--store", type=Path, help="an aligned store instead of shifted textures with camera noise")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--batch", type=int, default=256, help="pairs at once on a GPU")
-    return parser.parse_args()
+    return rows.parse(parser, quick={"pairs": 2, "batch": 2}, cuda={})
 
 
 def pairs_of(store: Path | None, count: int) -> list[np.ndarray]:
@@ -48,22 +54,34 @@ def pairs_of(store: Path | None, count: int) -> list[np.ndarray]:
     return found[:: max(1, len(found) // count)][:count]
 
 
+def batched(args: argparse.Namespace, pairs: list[np.ndarray]) -> None:
+    """The solver of many pairs at once, on the GPU where there is one, and OpenCV on one thread, in turns."""
+    many = np.resize(np.stack(pairs), (args.batch, *pairs[0].shape))
+    flow._batched(many[:, 0], many[:, 1])  # warms up
+    rates, theirs, errors = [], [], []
+    for begin in range(0, len(pairs), TURN):
+        began = time.perf_counter()  # it ends on the CPU, so that the GPU has caught up
+        found = flow._batched(many[:, 0], many[:, 1])[begin:]
+        rates.append(len(many) / (time.perf_counter() - began))
+        began = time.perf_counter()
+        expected = [flow.tvl1(*pair, "opencv") for pair in pairs[begin:begin + TURN]]
+        theirs.append(len(expected) / (time.perf_counter() - began))
+        errors += [np.hypot(*(one - two)).mean() for one, two in zip(found, expected, strict=False)]
+    ours, other, error = statistics.median(rates), statistics.median(theirs), float(np.mean(errors))
+    print(f"{args.batch} pairs at once: {ours:.0f} pairs a second, OpenCV {other:.1f}; mean end-point error to OpenCV "
+          f"{error:.4f} px")
+    rows.emit(args, rows.row("TV-L1, batched", ours, "pairs a second", other=other, against="OpenCV, one thread",
+                             ratio=ours / other, goal=steps.goal(args, "", "ours >= 1000"),
+                             floor=GPU_FLOOR if steps.goal(args, "", "h") else None, floor_is=GPU_FLOOR_IS),
+              rows.row("TV-L1, batched, end-point error to OpenCV", error, "px", goal="ours <= 0.02"))
+
+
 def main() -> None:
     args = arguments()
     cv2.setNumThreads(1)
     pairs = pairs_of(args.store, args.pairs)
-    if args.device == "cuda":
-        import torch
-
-        many = np.resize(np.stack(pairs), (args.batch, *pairs[0].shape))
-        flow._batched(many[:, 0], many[:, 1])
-        torch.cuda.synchronize()
-        begin = time.perf_counter()
-        found = flow._batched(many[:, 0], many[:, 1])
-        seconds = time.perf_counter() - begin
-        error = [np.hypot(*(one - flow.tvl1(*pair, "opencv"))).mean() for one, pair in zip(found, pairs, strict=False)]
-        print(f"{torch.cuda.get_device_name()}: {args.batch / seconds:.0f} pairs a second, mean end-point error to "
-              f"OpenCV {np.mean(error):.4f} px (goals: 1000 on an H100, at most 0.02)")
+    if rows.on_gpu(args):
+        batched(args, pairs)
         return
     tvl1.agrees()  # compiles
     times = {"opencv": [], "numba": []}
@@ -75,11 +93,16 @@ def main() -> None:
             made[solver] = flow.tvl1(*pair, solver)
             spent.append(time.process_time() - begin)
         same += made["opencv"].tobytes() == made["numba"].tobytes()
-    theirs, ours = (statistics.median(times[solver]) for solver in times)
+    theirs, ours = (1e3 * statistics.median(times[solver]) for solver in times)
     ratios = [a / b for a, b in zip(times["opencv"], times["numba"], strict=True)]
-    print(f"{len(pairs)} pairs of {pairs[0].shape[2]} x {pairs[0].shape[1]}: OpenCV {1e3 * theirs:.0f} ms, compiled "
-          f"{1e3 * ours:.1f} ms; ratio {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}); the "
-          f"same bits in {same} of {len(pairs)}")
+    height, width = pairs[0].shape[1:]
+    print(f"{len(pairs)} pairs of {width} x {height}: OpenCV {theirs:.0f} ms, compiled {ours:.1f} ms; ratio "
+          f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}); the same bits in {same} of "
+          f"{len(pairs)}")
+    rows.emit(args, rows.row(f"TV-L1, a pair of {width} x {height}", ours, "ms", other=theirs, against="OpenCV",
+                             ratio=statistics.median(ratios), goal="ratio >= 5",
+                             floor=FLOOR * width * height / 128 ** 2, floor_is=FLOOR_IS),
+              rows.row("TV-L1, pairs with OpenCV's bits", same, f"of {len(pairs)}", goal=f"ours >= {len(pairs)}"))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
 
+from bench import rows  # noqa: E402
 from pipeline import ROOT, SMALL, environment, write_params  # noqa: E402
 
 DATASETS = ("synthetic", "synthetic_macro")
@@ -65,10 +66,10 @@ STAGES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("environments", nargs="+", help="PACKAGE==VERSION[,PACKAGE==VERSION] or an interpreter")
+    parser.add_argument("environments", nargs="*", help="PACKAGE==VERSION[,PACKAGE==VERSION] or an interpreter")
     names = [stage.words[0].split()[0] for stage in STAGES]
     parser.add_argument("--stages", nargs="+", choices=names, help="only these")
-    options = parser.parse_args()
+    options = rows.parse(parser)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         base = scratch / "base"
@@ -81,10 +82,16 @@ def main() -> None:
         here = installed(sys.executable)
         print("| versions |" + "".join(f" {column} |" for column in columns))
         print("|---|" + "---|" * len(columns), flush=True)
+        equals = []
         for number, told in enumerate([sys.executable, *options.environments]):
             python = interpreter(told, scratch / str(number))
             cells = [cell for stage in chosen for cell in compared(python, stage, base, scratch / "trial")]
+            equals.append(cells.count("equal"))
             print(f"| {difference(installed(python), here)} |" + "".join(f" {cell} |" for cell in cells), flush=True)
+        rows.emit(options, *(rows.row(f"products with the same bytes: {told}", equal, f"of {len(columns)}",
+                                      goal=f"ours >= {len(columns)}")
+                             for told, equal in zip(["a second run", *options.environments], equals,
+                                                    strict=True)))
 
 
 def project(target: Path) -> None:
