@@ -20,7 +20,9 @@ import cv2
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from bench import rows  # noqa: E402
 
 from mer import params  # noqa: E402
 from mer.datasets.synthetic.plan import releases  # noqa: E402
@@ -40,7 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--noise", type=float, default=1.0, help="factor on that of the embedded release")
     parser.add_argument("--motion", type=float, default=1.0, help="factor on the head's")
     parser.add_argument("--predict", type=int, default=0, metavar="FRAMES", help="only this, with a film of so many")
-    return parser.parse_args()
+    return rows.parse(parser, quick={"clips": 1, "frames": 10})
 
 
 def clip_of(p: params.Params, size: tuple[int, int], index: int, args: argparse.Namespace) -> list[np.ndarray]:
@@ -68,7 +70,8 @@ class Timed:
             self.seconds += time.process_time() - begun
 
 
-def compare(p: params.Params, size: tuple[int, int], args: argparse.Namespace) -> None:
+def compare(p: params.Params, size: tuple[int, int], args: argparse.Namespace) -> list[dict]:
+    """The rows of a size."""
     detect, predict = faces.dlib_models(str(faces.predictor_path(p.landmarks.model_path)))
     found, whole, square, same = [], [], [], []
     for index in range(args.clips):
@@ -91,6 +94,10 @@ def compare(p: params.Params, size: tuple[int, int], args: argparse.Namespace) -
     print(f"  points: {np.sqrt(distance.mean()):.3f} px rms apart ({np.sqrt(distance.mean() / 2):.3f} a coordinate); "
           f"the same box in {np.concatenate(same).mean():.1%} of {len(distance)} frames; clip by clip "
           f"{', '.join(f'{np.sqrt(s.mean()):.2f}' for s in square)}")
+    words = f"faces, {size[0]} x {size[1]}"
+    return [rows.row(f"{words}, detection a frame", b.mean(), "ms", other=a.mean(), against="whole frames",
+                     ratio=a.sum() / b.sum(), goal="ratio >= 8"),
+            rows.row(f"{words}, points apart, rms", float(np.sqrt(distance.mean())), "px", goal="ours <= 0.5")]
 
 
 def film(p: params.Params, args: argparse.Namespace) -> None:
@@ -124,8 +131,7 @@ def main() -> None:
     if args.predict:
         film(p, args)
         return
-    for size in SIZES:
-        compare(p, size, args)
+    rows.emit(args, *(row for size in SIZES for row in compare(p, size, args)))
 
 
 if __name__ == "__main__":
