@@ -27,7 +27,7 @@ def run() -> None:
     summary = store.read_json(folds / "summary.json")
     environment.tell("evaluate", [summary])
     found = sorted(folds.glob("*/*/predictions.csv"))
-    table = predictions.concat(map(predictions.read, found), source=folds.as_posix())
+    table = predictions.of_folds(folds, found, summary["seeds"])
     before = predictions.read(folds / "zero_shot.csv") if (folds / "zero_shot.csv").exists() else None
     if before is not None:
         before = replace(before, selection=np.full(len(before), "zero_shot"))

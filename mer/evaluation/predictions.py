@@ -174,6 +174,26 @@ def concat(tables: Iterable[Predictions], *, source: str = "predictions") -> Pre
     return whole
 
 
+def of_folds(folder: Path, files: Iterable[Path], seeds: Iterable[int]) -> Predictions:
+    """The table of all folds of a run, below its `folder` with folds.csv.
+
+    Raises:
+        MerError: as `concat`; or a clip that folds.csv tests is not predicted by its fold, with one of the seeds.
+    """
+    table = concat(map(read, files), source=folder.as_posix())
+    if (folder / "folds.csv").is_file():
+        with open(folder / "folds.csv", encoding="utf-8", newline="") as file:
+            wanted = {(seed, row["fold"], row["clip_id"]) for row in csv.DictReader(file) for seed in seeds}
+        last = table.where("last")
+        lost = sorted(wanted - set(zip(last.seed.tolist(), last.fold.tolist(), last.clip_id.tolist(), strict=True)))
+        if lost:
+            seed, fold, clip = lost[0]
+            raise MerError(f"{folder.as_posix()}: {len(lost)} of {len(wanted)} predictions that folds.csv names are "
+                           f"not there, the first of clip {clip} by fold {fold}, seed {seed}; run `dvc repro` to train "
+                           "what is lost")
+    return table
+
+
 def _check(t: Predictions, source: str) -> None:
     def refuse(bad: np.ndarray, column: str, found, expected: str) -> None:
         if bad.any():

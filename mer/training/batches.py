@@ -113,6 +113,7 @@ def load(data: Path, entries: tuple[Entry, ...], sampling, *, with_flow: bool, d
             index = clip_sets(record["numbers"], record["annotation"], t=sampling.t, sets=1 if fresh else sampling.sets,
                               span=sampling.span, seed_words=(sampling.seed, clip.clip_id))
             frames[i], points[i] = record["frames"][index], record["points"][index]
+            _refuse_nan(data / "aligned" / dataset, clip.clip_id, points=record["points"])
             if fresh:
                 span = span_positions(record["numbers"], record["annotation"], sampling.span)
                 film[i] = record["frames"][span], record["points"][span]
@@ -121,6 +122,7 @@ def load(data: Path, entries: tuple[Entry, ...], sampling, *, with_flow: bool, d
                     raise MerError(f"data/flow/{dataset}: clip {clip.clip_id} is labelled for other sampled frames; "
                                    "delete data/flow and run `dvc repro`")
                 flow[i], pair[i] = labelled[clip.clip_id]["flow"], labelled[clip.clip_id]["pair"]
+                _refuse_nan(data / "flow" / dataset, clip.clip_id, flow=flow[i])
 
     def on_device(arrays: list, dtype: torch.dtype) -> torch.Tensor:
         return torch.from_numpy(np.stack(arrays)).to(device=device, dtype=dtype)
@@ -130,6 +132,13 @@ def load(data: Path, entries: tuple[Entry, ...], sampling, *, with_flow: bool, d
                  on_device(pair, torch.int64) if with_flow else None,
                  torch.tensor([entry.label for entry in entries], device=device),
                  _film(film, device) if fresh else None)
+
+
+def _refuse_nan(store: Path, clip_id: str, **arrays: np.ndarray) -> None:
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise MerError(f"{store.as_posix()}: clip {clip_id}, {name}: holds numbers that are not finite; delete the "
+                           "folder and run `dvc repro`")
 
 
 def _film(clips: list[tuple[np.ndarray, np.ndarray]], device: str) -> Film:

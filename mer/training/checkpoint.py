@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import zipfile
 from pathlib import Path
 
 import torch
@@ -26,9 +27,13 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> dict:
     """Read a checkpoint; nothing but tensors and plain values is ever unpickled.
 
     Raises:
-        MerError: the file is missing or no checkpoint.
+        MerError: the file is missing, no checkpoint, or damaged: torch looks at no checksum, so the archive's are
+            compared first.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} is damaged, its checksum differs")
         return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise MerError(f"{path}: no such checkpoint; run `dvc repro` to make it") from None
