@@ -85,6 +85,13 @@ def test_a_clone_with_the_committed_costs_gives_the_committed_files(project, tmp
     assert run(clone, "git", "status", "--porcelain").out == ""
     assert dvc(clone, "status").out.strip() == "Data and pipelines are up to date."
 
+    again = tmp_path / "again"  # with that one's cache all is there: no file that DVC keeps beside a product is an input
+    assert run(tmp_path, "git", "clone", "--quiet", str(clone), str(again)).code == 0
+    assert dvc(again, "cache", "dir", "--local", str(clone / ".dvc/cache")).code == 0
+    assert dvc(again, "checkout").code == 0
+    assert dvc(again, "status").out.strip() == "Data and pipelines are up to date."
+    assert dvc(again, "repro").ran == []
+
 
 def test_another_model_runs_on_the_same_faces_and_its_knobs_run_again_only_what_they_change(project):
     """MA2MI: no stage before the alignment is run for it; its autoencoder changes no label."""
