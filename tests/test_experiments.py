@@ -85,7 +85,7 @@ def test_a_clone_with_the_committed_costs_gives_the_committed_files(project, tmp
     assert run(clone, "git", "status", "--porcelain").out == ""
     assert dvc(clone, "status").out.strip() == "Data and pipelines are up to date."
 
-    again = tmp_path / "again"  # with that one's cache all is there: no file that DVC keeps beside a product is an input
+    again = tmp_path / "again"  # with that one's cache: no file that DVC keeps beside a product is an input
     assert run(tmp_path, "git", "clone", "--quiet", str(clone), str(again)).code == 0
     assert dvc(again, "cache", "dir", "--local", str(clone / ".dvc/cache")).code == 0
     assert dvc(again, "checkout").code == 0
