@@ -93,7 +93,7 @@ def write_shard(path: str | Path, clips: dict[str, dict[str, np.ndarray]], attrs
 
 def _crc(array: np.ndarray) -> np.uint32:
     """CRC-32 of an array's bytes: it finds every flipped bit, at 3 GB/s and more."""
-    return np.uint32(zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
+    return np.uint32(zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data))
 
 
 def read_shard(path: str | Path, names: Iterable[str] | None = None) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
