@@ -43,7 +43,8 @@ def data(tmp_path_factory):
             clip = Clip(clip_id, "own", "plain", f"own/{subject}", folder, 1, FRAMES, onset, apex, offset, fps, word,
                         units, "")
             truth = store.read_shard(root / "truth" / f"{subject}.h5")[0][clip_id]
-            mark = {"points": truth["points"].astype(np.float32), "numbers": truth["numbers"]}
+            mark = {"points": truth["points"].astype(np.float32), "numbers": truth["numbers"],
+                    "how": np.zeros(len(truth["numbers"]), np.uint8)}  # each found at the frame's own size
             made[clip_id] = align.align_clip((clip, mark), raw_root=str(root), size=72, enlarge=2.5, border=128,
                                              per_frame=False)
             clips.append(clip)
