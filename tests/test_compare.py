@@ -372,6 +372,7 @@ def test_dvc_plots_diff_shows_every_declared_plot_of_two_commits(tmp_path):
         fabricate.set_params(tmp_path, seeds="[0, 1]", lambda_f=str(skill))
         scratch = fabricate.pretrained(tmp_path / ".scratch/pretraining", reconstruction=False)
         pretraining_plots.draw([scratch], tmp_path / "reports/plots/pretraining", True, "mol")
+        store.write_json(tmp_path / "data/costs/pretrain.json", {})
         with contextlib.chdir(tmp_path):
             evaluate.run()
         done = dvc(tmp_path, "commit", "--force", "--quiet", "pretrain", "evaluate")
