@@ -42,7 +42,7 @@ def run() -> None:
         [fold.name, clips[i].clip.clip_id, clips[i].subject] for fold in folds.split(plan) for i in fold.test])
     made = [folds.folder(plan, seed, fold) for seed, fold in jobs]
     for done in made:
-        shutil.copytree(done, OUT / done.relative_to(scratch), dirs_exist_ok=True)
+        shutil.copytree(done, OUT / done.relative_to(scratch), dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*.tmp"))
     store.write_json(OUT / "summary.json", {
         "model": p.model, "datasets": list(p.datasets), "classes": p.classes, "class_names": list(classes),
         "protocol": p.protocol, "profile": p.profile, "seeds": list(p.seeds), "selection": list(p.selection),
