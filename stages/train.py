@@ -41,8 +41,8 @@ def run() -> None:
     store.write_csv(OUT / "folds.csv", ["fold", "clip_id", "subject"], [
         [fold.name, clips[i].clip.clip_id, clips[i].subject] for fold in folds.split(plan) for i in fold.test])
     made = [folds.folder(plan, seed, fold) for seed, fold in jobs]
-    for done in made:
-        shutil.copytree(done, OUT / done.relative_to(scratch), dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*.tmp"))
+    for one in made:
+        shutil.copytree(one, OUT / one.relative_to(scratch), dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.tmp"))
     store.write_json(OUT / "summary.json", {
         "model": p.model, "datasets": list(p.datasets), "classes": p.classes, "class_names": list(classes),
         "protocol": p.protocol, "profile": p.profile, "seeds": list(p.seeds), "selection": list(p.selection),
