@@ -9,8 +9,10 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import joblib
@@ -135,13 +137,28 @@ def run_items(fn: Callable, items: Sequence[tuple[str, object]], *, desc: str, u
         Client(os.environ.get("DASK_SCHEDULER_ADDRESS"))
     results: list = [None] * len(items)
     with joblib.parallel_config(backend=backend, n_jobs=count):
-        done = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")(
-            joblib.delayed(_indexed)(fn, index, item) for index, (_, item) in enumerate(items))
+        with _interrupts_held():
+            done = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")(
+                joblib.delayed(_indexed)(fn, index, item) for index, (_, item) in enumerate(items))
         with progress(done, total=len(items) + initial, desc=desc, unit=unit, initial=initial) as bar:
             for index, result, peak in bar:
                 results[index] = result
                 memory.tell(peak)
     return results
+
+
+@contextmanager
+def _interrupts_held():
+    """Processes started meanwhile never see Ctrl-C, which a terminal sends to all: this one ends them. It comes here
+    afterwards, if it came meanwhile. Without signal masks (Windows) nothing is held."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _indexed(fn: Callable, index: int, item: object) -> tuple[int, object, dict[str, int]]:

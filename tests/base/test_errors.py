@@ -70,7 +70,8 @@ WORK = """
 
 def started(folder: Path) -> tuple[subprocess.Popen, list[int]]:
     """A command that maps over two workers, and the workers' process ids."""
-    process = subprocess.Popen(command(WORK), cwd=folder, stderr=subprocess.PIPE, text=True,
+    process = subprocess.Popen(command(WORK), cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
                                env={**os.environ, "PYTHONPATH": str(ROOT)})
     for _ in range(600):
         workers = [int(path.name.partition("-")[2]) for path in folder.glob("worker-*")]
@@ -89,11 +90,12 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
-@pytest.mark.parametrize(("number", "code", "word"), [(signal.SIGTERM, 143, "terminated"),
-                                                      (signal.SIGINT, 130, "interrupted")])
-def test_a_stopped_command_is_one_line_and_leaves_no_worker(tmp_path, number, code, word):
+@pytest.mark.parametrize(("send", "number", "code", "word"), [
+    (os.kill, signal.SIGTERM, 143, "terminated"), (os.kill, signal.SIGINT, 130, "interrupted"),
+    (os.killpg, signal.SIGINT, 130, "interrupted")])  # as a terminal does: to the workers too
+def test_a_stopped_command_is_one_line_and_leaves_no_worker(tmp_path, send, number, code, word):
     process, workers = started(tmp_path)
-    process.send_signal(number)
+    send(process.pid, number)
     _, told = process.communicate(timeout=60)
     lines = [line for line in told.splitlines() if line.strip() and "slow:" not in line]
     assert process.returncode == code and "Traceback" not in told, told
