@@ -81,8 +81,8 @@ def refused(error: OSError) -> str:
     path = str(error.filename or (named[1] if named else ""))
     reason = os.strerror(number) if number else str(error)
     if number in (errno.ENOSPC, errno.EDQUOT):
-        folder = next((parent for parent in (Path(path or ".").absolute(), *Path(path or ".").absolute().parents)
-                       if parent.is_dir()), Path("/"))
+        place = Path(path or ".").absolute()
+        folder = next(parent for parent in (place, *place.parents) if parent.is_dir())
         hint = (f"{shutil.disk_usage(folder).free / 1e6:.0f} MB are free there; make room and run the same command "
                 "again, finished items are kept")
     else:

@@ -204,6 +204,12 @@ def problems(section: typing.Any, name: str) -> list[str]:
     return found
 
 
+def refuse(problems: list[str]) -> None:
+    """Raise MerError with all of them in one line, if there are any."""
+    if problems:
+        raise MerError("; ".join(problems))
+
+
 KEEPS = {"low": operator.ge, "high": operator.le, "above": operator.gt, "below": operator.lt}  # value, limit
 
 

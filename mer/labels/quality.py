@@ -46,8 +46,7 @@ def onset_apex(item: tuple[Clip, Record, Record | None]) -> dict:
     """
     cv2.setNumThreads(1)
     clip, record, truth = item
-    first, last = sampling.clip_sets(record["numbers"], record["annotation"], t=2, sets=1, span="clip",
-                                     seed_words=())[0]
+    first, last = sampling.ends(record["numbers"], record["annotation"])
     onset, apex = record["frames"][first], record["frames"][last]
     found = {"clip_id": clip.clip_id, "label": clip.label_raw, "onset": onset, "apex": apex, "flow": tvl1(onset, apex)}
     if truth is None or clip.apex is None:

@@ -82,6 +82,12 @@ def apex_or_middle(annotation: np.ndarray) -> int:
     return (onset + offset) // 2 if apex < 0 else apex
 
 
+def ends(numbers: np.ndarray, annotation: np.ndarray) -> np.ndarray:
+    """(2,) positions, within a clip's frames, of those nearest to onset and apex; arguments as in `span_positions`."""
+    numbers = np.asarray(numbers)
+    return np.array([np.abs(numbers - end).argmin() for end in (int(annotation[0]), apex_or_middle(annotation))])
+
+
 def clip_sets(numbers: np.ndarray, annotation: np.ndarray, *, t: int, sets: int, span: str,
               seed_words: tuple) -> np.ndarray:
     """The (sets, t) int32 positions to sample from a clip; arguments as in `span_positions` and `index_sets`.
@@ -93,8 +99,7 @@ def clip_sets(numbers: np.ndarray, annotation: np.ndarray, *, t: int, sets: int,
     """
     numbers = np.asarray(numbers)
     if t == 2:
-        ends = (int(annotation[0]), apex_or_middle(annotation))
-        return np.tile([np.abs(numbers - end).argmin() for end in ends], (sets, 1)).astype(np.int32)
+        return np.tile(ends(numbers, annotation), (sets, 1)).astype(np.int32)
     positions = span_positions(numbers, annotation, span)
     if not len(positions):
         raise ValueError(f"no frame in the span {span} (onset, apex, offset = {', '.join(map(str, annotation))}; it "

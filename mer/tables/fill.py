@@ -13,7 +13,7 @@ from mer.datasets.releases import is_synthetic
 from mer.runs.finished import Run
 from mer.tables.formats import Row, Table
 from mer.tables.notes import Marks
-from mer.tables.rows import departures, differing, experiment, matches, method, same
+from mer.tables.rows import departures, differing, experiment, label, matches, method, same
 
 
 def fill(book: dict, name: str, runs: list[Run]) -> Table:
@@ -113,10 +113,10 @@ def _record(name: str, line: "_Line", column: dict, published: object, runs: lis
     def each(show) -> str:
         return " | ".join(dict.fromkeys(str(show(run)) for run in runs))
 
-    metric, row, spec = column["metric"], line.row, line.spec
-    label = ", ".join(str(row[key]) for key in spec["stub"] if key in row and key not in ("venue", "type"))
+    metric = column["metric"]
     return dict(zip(RECORD, (
-        name, line.group.get("title", ""), label, column["label"], metric, "" if published is None else published,
+        name, line.group.get("title", ""), label(line.spec, line.row), column["label"], metric,
+        "" if published is None else published,
         number(metric),
         number(f"{metric}_low"), number(f"{metric}_high"), *(each(lambda run, k=k: run.metrics[k]) for k in
                                                              ("n_clips", "n_subjects")),

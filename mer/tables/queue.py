@@ -16,7 +16,7 @@ from mer.base.knobs import flatten, profile, read_yaml
 from mer.params import Params
 from mer.runs import collect
 from mer.runs.collect import Collected
-from mer.tables.rows import departures, differing, experiment, known, matches, method, paper, together
+from mer.tables.rows import departures, differing, experiment, known, label, matches, method, paper, together
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def plan(book: dict, name: str, fixed: dict[str, object], datasets: list[str], f
             papers = method(book, spec, group, column, row)
             key = json.dumps([wanted, papers])
             if key not in planned:
-                planned[key] = _overrides(raw, wanted, fixed, f"table {name}, {_label(spec, row)}", papers)
+                planned[key] = _overrides(raw, wanted, fixed, f"table {name}, {label(spec, row)}", papers)
             p, changes = planned[key]
             flat = collect.flat(p)
             wanted = wanted | papers | {key: _plain(flat[key]) for key in fixed}
@@ -221,10 +221,6 @@ def _hydra(key: str, value: object) -> str:
         return repr(value)
 
     return f"{key}={show(value)}"
-
-
-def _label(spec: dict, row: dict) -> str:
-    return ", ".join(str(row[key]) for key in spec["stub"] if key in row and key not in ("venue", "type"))
 
 
 def _name(spec: dict, table: str, row: dict, p: Params, taken: set[str]) -> str:

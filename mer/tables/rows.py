@@ -55,6 +55,11 @@ def known(name: str) -> str:
     return name
 
 
+def label(spec: dict, row: dict) -> str:
+    """What a row goes by outside of its table: its left columns, without where and of what kind it is."""
+    return ", ".join(str(row[key]) for key in spec["stub"] if key in row and key not in ("venue", "type"))
+
+
 def experiment(book: dict, spec: dict, group: dict, column: dict, row: dict) -> dict[str, object] | None:
     """What makes a cell's experiment this one; None for a row that is not the paper's own method."""
     if "own" not in row:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from pipeline import digests, write_params
+from training import interrupted
 
 from mer import params
 from mer.base import store
@@ -184,16 +185,8 @@ def test_frames_at_any_offset_come_again_after_a_restart_and_among_other_folds(p
     assert digests(run(fixed)) != whole
     cut = plan_of(free, stores, tmp_path / "cut")
     run(cut, subject="own/s03")
-    save = engine.checkpoint.save
-
-    def save_and_stop(path, state):
-        save(path, state)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine.checkpoint, "save", save_and_stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(cut)
+    with interrupted.at_the_first_checkpoint(monkeypatch):
+        run(cut)
     assert digests(run(cut)) == whole
 
 

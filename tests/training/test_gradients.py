@@ -6,6 +6,7 @@ from typing import ClassVar
 import pytest
 import torch
 from torch import nn
+from training import interrupted
 
 from mer.models.mol.config import Config
 from mer.models.mol.network import MOL
@@ -75,16 +76,8 @@ def test_measuring_changes_no_byte_of_the_network_and_a_resumed_log_is_the_same(
     measured = [entry["step"] for entry in log if "gradient_one" in entry]
     assert measured == [1, 1 + gradients.EVERY, 1 + 2 * gradients.EVERY]
     assert [{name: entry[name] for name in gradients.losses(entry)} for entry in log] == without
-    save = engine.checkpoint.save
-
-    def save_and_stop(path, state):
-        save(path, state)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine.checkpoint, "save", save_and_stop)
-        with pytest.raises(KeyboardInterrupt):
-            trained(TwoTasks(None), tmp_path / "c.pt")
+    with interrupted.at_the_first_checkpoint(monkeypatch):
+        trained(TwoTasks(None), tmp_path / "c.pt")
     assert trained(TwoTasks(None), tmp_path / "c.pt")[1] == log
     gradients.write(tmp_path / "gradients.csv", log)
     with open(tmp_path / "gradients.csv") as file:

@@ -7,7 +7,7 @@ config.py names every switch, backbones.py holds the other networks of Table 10.
 import torch
 from torch import Tensor, nn
 
-from mer.base.errors import MerError
+from mer.base import knobs
 from mer.labels.dynamic_image import coefficients
 from mer.models.fdp.backbones import make_backbone
 from mer.models.fdp.config import FEATURES, SIZE, Config, validate
@@ -28,9 +28,7 @@ class FDP(nn.Module):
 
     def __init__(self, cfg: Config, n_classes: int):
         super().__init__()
-        problems = validate(cfg)
-        if problems:
-            raise MerError("; ".join(problems))
+        knobs.refuse(validate(cfg))
         self.cfg = cfg
         self.backbone = make_backbone(cfg)
         if "rank" in cfg.tasks:

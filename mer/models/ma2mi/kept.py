@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mer.labels import records
-from mer.labels.sampling import clip_sets
+from mer.labels.sampling import ends
 from mer.models.ma2mi import pairs
 from mer.models.ma2mi.autoencoder import pixel_latent
 from mer.models.ma2mi.config import Config
@@ -42,9 +42,8 @@ def load(data: Path, entries: tuple[Entry, ...], cfg: Config, sampling, *, devic
         mine = [entries[i].clip for i in rows.values()]
         aligned = records.read(data / "aligned" / dataset, mine, ("numbers", "annotation"))[0]
         for clip_id, record in records.read(data / "latents" / dataset, mine, tuple(wanted))[0].items():
-            ends = clip_sets(**aligned[clip_id], t=2, sets=1, span="clip", seed_words=())[0]
             for name, values in wanted.items():
-                values[rows[clip_id]] = record[name][:, ends]
+                values[rows[clip_id]] = record[name][:, ends(**aligned[clip_id])]
     found = {name: torch.from_numpy(np.stack(values, axis=1)).to(device) for name, values in wanted.items()}
     return Kept(*(getattr(clips, f.name) for f in fields(clips)), **found)
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mer.base import knobs
 from mer.base.errors import MerError
 from mer.models.ma2mi.config import CHANNELS, Config, condition_size, latent_shape, validate
 from mer.models.ma2mi.dit import DiT
@@ -38,9 +39,7 @@ class MIACNet(nn.Module):
     def __init__(self, cfg: Config, n_classes: int = 0, *, reconstruct: bool = False,
                  frozen: tuple[str, ...] = ()):
         super().__init__()
-        problems = validate(cfg)
-        if problems:
-            raise MerError("; ".join(problems))
+        knobs.refuse(validate(cfg))
         self.cfg, self.frozen = cfg, frozen
         self.fpe = ResNetTrunk(CHANNELS, cfg.width, cfg.cell) if cfg.fpe else None
         self.fae = ResNetTrunk(CHANNELS, cfg.width, cfg.cell)

@@ -7,7 +7,7 @@ them; mol_config.py names every switch.
 import torch
 from torch import Tensor, nn
 
-from mer.base.errors import MerError
+from mer.base import knobs
 from mer.labels.points68 import POINTS
 from mer.models.mol.config import (
     SIZE,
@@ -38,9 +38,7 @@ class MOL(nn.Module):
 
     def __init__(self, cfg: Config, n_classes: int):
         super().__init__()
-        problems = validate(cfg)
-        if problems:
-            raise MerError("; ".join(problems))
+        knobs.refuse(validate(cfg))
         self.cfg = cfg
         channels = feature_channels(cfg)
         first, second = uses_first_branch(cfg), uses_second_branch(cfg)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer.base.errors import MerError
+from mer.base import knobs
 from mer.models.offapexnet.config import FILTERS, HIDDEN, Config, validate
 from mer.models.parts.pooling import max_pool
 
@@ -37,9 +37,7 @@ class OffApexNet(nn.Module):
 
     def __init__(self, cfg: Config, n_classes: int):
         super().__init__()
-        problems = validate(cfg)
-        if problems:
-            raise MerError("; ".join(problems))
+        knobs.refuse(validate(cfg))
         self.cfg = cfg
         paper = cfg.form == "paper"
         self.streams = nn.ModuleList([Stream(1, 5), Stream(1, 5)] if paper else [Stream(2, 3)])
