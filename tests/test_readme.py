@@ -43,6 +43,8 @@ NOT_RUN = {
     "python -m mer.datasets frames films/ data/raw/affwild2/cropped_aligned": "tests/datasets/test_video.py does",
     **{f"python -m mer.datasets {name}": "named only; other lines have its arguments"
        for name in ("diff", "frames", "page")},
+    **{f"python -m mer.{name}": "named only; other lines have its arguments" for name in (
+        "compare --clips", "compare --clips FILE", "tune --inside", "datasets check --dataset samm_long")},
     "mer": "named only; other lines have its commands",
     "pytest": "this is it",
     "pytest tests/models/test_every_model.py tests/test_comments.py tests/tables": "parts of it",
