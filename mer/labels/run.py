@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mer.base import cost, environment, graph, knobs, parallel, store
 from mer.base.errors import main
+from mer.base.scratch import work
 from mer.datasets import clips as clip_table
 from mer.datasets.clips import Clip
 from mer.labels.records import Record
@@ -46,7 +47,7 @@ def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[t
     scratch = parallel.scratch_dir(name, *decides, state)
     parallel.clear_scratch(name, keep=scratch)
     cost.begin(name, *decides, scratch=scratch)
-    records = parallel.work(fn, items, desc=f"{stage} {dataset}", workers=p.parallel.workers,
+    records = work(fn, items, desc=f"{stage} {dataset}", workers=p.parallel.workers,
                             backend=p.parallel.backend, scratch=scratch)
     return dict(zip((name for name, _ in items), records, strict=True))
 
