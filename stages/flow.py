@@ -17,23 +17,23 @@ def run(dataset, p, clips, before) -> None:
         clips: the rows of the store that it reads; before: the summary of that store.
     """
     out, source = f"data/flow/{dataset}", f"data/aligned/{dataset}"
-    settings = {**asdict(p.sampling), **asdict(p.flow)}
+    asked = store.read_json(f"data/check/labels/{dataset}.json")
+    settings = {**asdict(p.sampling), "sets": asked["sets"], **asdict(p.flow)}
     attrs = {"units": "flow: crop pixels, u right, v down; index: positions into the aligned frames", **settings}
     if p.flow.solver == "torch":
         p.parallel = replace(p.parallel, workers=1)  # one process fills the GPU
     else:
         del attrs["solver"]  # both give the same bits
-    asked = store.read_json("data/check/labels.json")
     if "flow" not in asked["labels"]:
         records.write(out, "flow", clips, {}, attrs=attrs, summary={"dataset": dataset, "used": False}, before=before)
-        print(f"flow {dataset}: model {asked['model']} has no flow task, an empty store is written")
+        print(f"flow {dataset}: model {asked['model']} asks for no flow here, an empty store is written")
         return
     flow.tell(p.flow.solver)
     labelled = records.labelled(source, clips)
     made = label("flow", dataset, functools.partial(flow.flow_item, aligned=source, **settings),
                  [(clip.clip_id, clip) for clip in labelled], p, clips=clips, before=before, attrs=attrs,
                  tell=flow.tell_clip, names=flow.TOLD,
-                 size=sizes.flow(len(labelled), sizes.side(source), t=p.sampling.t, sets=p.sampling.sets,
+                 size=sizes.flow(len(labelled), sizes.side(source), t=p.sampling.t, sets=asked["sets"],
                                  pairs=p.flow.pairs))
     told = made.told.values()
     summary = records.finish(
