@@ -49,10 +49,11 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrain(Training):
-    """Section `pretrain`: the macro-expression releases, and what becomes of the class layer."""
+    """Section `pretrain`: the macro-expression releases, their sampling sets, and what becomes of the class layer."""
 
     sources: tuple[str, ...] = knob()
     classes: str = knob()
+    sets: int | None = knob(1, 64, default=None, optional=True)  # runs from before it was a key are without
     head: str = knob(choices=("drop", "match"))
 
 

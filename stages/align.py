@@ -6,8 +6,8 @@ from dataclasses import asdict
 import numpy as np
 
 from mer.datasets.clips import raw_root
-from mer.labels import align, records
-from mer.labels.run import command, done, label, raw_state
+from mer.labels import align, listing, records, sizes
+from mer.labels.run import command, done, label
 from mer.labels.sections import Align
 
 
@@ -18,19 +18,19 @@ def run(dataset, p, clips, before) -> None:
         p: the sections of params.yaml that `command` is told below, and `parallel`.
         clips: the rows of the store that it reads; before: the summary of that store.
     """
-    root, source = raw_root(dataset), f"data/landmarks/{dataset}"
-    marks, _ = records.read(source, clips, ["points", "how", "numbers"])
-    settings = asdict(p.align)
-    fn = functools.partial(align.align_clip, raw_root=str(root), **settings)
-    items = [(clip.clip_id, (clip, marks[clip.clip_id])) for clip in clips if clip.clip_id in marks]
-    made = label("align", dataset, fn, items, p, state=raw_state(root, clips))
-    kept = [record for record in made.values() if "excluded" not in record]
-    scale = [float(np.sqrt(np.linalg.det(m[:, :2]))) for r in kept for m in np.reshape(r["matrix"], (-1, 2, 3))]
-    summary = records.write(
+    root, source, settings = raw_root(dataset), f"data/landmarks/{dataset}", asdict(p.align)
+    fn = functools.partial(align.align_item, raw_root=str(root), marks=source, **settings)
+    files, state = listing.listed(root, clips)
+    made = label("align", dataset, fn, [(clip.clip_id, (clip, files[clip.clip_id]))
+                                        for clip in records.labelled(source, clips)], p,
+                 clips=clips, before=before, tell=align.tell, names=align.TOLD, state=state,
+                 attrs={"units": "points: crop pixels, x right, y down; matrix: raw to crop; annotation: frame numbers",
+                        **settings},
+                 size=sizes.aligned(before["clips"], before["frames"], p.align.size))
+    scale = [value for told in made.told.values() for value in told["scale"]]
+    summary = records.finish(
         f"data/aligned/{dataset}", "align", clips, made, before=before,
-        attrs={"units": "points: crop pixels, x right, y down; matrix: raw to crop; annotation: frame numbers",
-               **settings},
-        summary={"dataset": dataset, "frames": sum(len(r["frames"]) for r in kept),
+        summary={"dataset": dataset, "frames": sum(told["frames"] for told in made.told.values()),
                  "crop_px_per_raw_px": round(float(np.median(scale)), 4) if scale else None})
     print(f"align {dataset}: {summary['clips']} clips, {summary['frames']} frames of {p.align.size} x {p.align.size}, "
           f"median scale {summary['crop_px_per_raw_px']}; {len(summary['excluded'])} clips excluded")

@@ -1,6 +1,7 @@
 """quality: what was read, left out, and how good its labels are -> reports/quality.json, reports/plots/labels/."""
 
 import argparse
+import functools
 from pathlib import Path
 
 from mer import params
@@ -10,7 +11,7 @@ from mer.datasets.class_sets import class_index, label_set
 from mer.datasets.clips import raw_root, read_clips
 from mer.datasets.releases import is_synthetic
 from mer.labels import quality, records
-from mer.labels.truth import read_truth
+from mer.labels.truth import true_record
 from mer.reporting import quality_plots
 
 FLOW_CLIPS = 16  # clips per dataset whose onset-to-apex flow is compared with the truth
@@ -21,16 +22,15 @@ def measure(dataset: str, set_name: str, p: params.Params) -> quality.Quality:
     clips = read_clips(f"data/aligned/{dataset}/clips.csv")
     labels = label_set(dataset, set_name, "data/aligned")
     class_of = {c.clip_id: labels.names[k] for c in clips if (k := class_index(c, labels)) is not None}
-    truth = read_truth(raw_root(dataset), clips)
+    root, aligned, landmarks = raw_root(dataset), f"data/aligned/{dataset}", f"data/landmarks/{dataset}"
     result = quality.Quality(numbers={"is_synthetic": int(is_synthetic([dataset]))})
-    marks, summary = records.read(f"data/landmarks/{dataset}", clips, ["points", "how", "score", "numbers"])
-    quality.measure_landmarks(result, marks, clips, truth, len(summary["excluded"]))
-    flows, _ = records.read_labelled(f"data/flow/{dataset}", ["flow"])
-    quality.measure_magnitude(result, flows, class_of)
-    aligned, _ = records.read(f"data/aligned/{dataset}", clips, ["frames", "matrix", "numbers", "annotation"])
-    picked = quality.chosen([c for c in clips if c.clip_id in aligned and c.clip_id in class_of], FLOW_CLIPS)
+    quality.measure_landmarks(result, records.each(landmarks, clips, ("points", "how", "score", "numbers")),
+                              lambda clip: true_record(root, clip, ("numbers", "points")),
+                              len(store.read_json(f"{landmarks}/summary.json")["excluded"]))
+    quality.measure_magnitude(result, records.read_labelled(f"data/flow/{dataset}", ("flow",)), class_of)
+    picked = quality.chosen([c for c in records.labelled(aligned, clips) if c.clip_id in class_of], FLOW_CLIPS)
     quality.measure_flow(result, parallel.run_items(
-        quality.onset_apex, [(c.clip_id, (c, aligned[c.clip_id], truth.get(c.clip_id))) for c in picked],
+        functools.partial(quality.onset_apex_item, aligned=aligned, raw_root=root), [(c.clip_id, c) for c in picked],
         desc=f"quality {dataset}", unit="clip", workers=p.parallel.workers, backend=p.parallel.backend))
     note = " (synthetic data)" if result.numbers["is_synthetic"] else ""
     quality_plots.draw(result, Path("reports/plots/labels") / dataset, f"{dataset}{note}")

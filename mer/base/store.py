@@ -7,12 +7,13 @@ the stages below.
 """
 
 import csv
-import errno
+import functools
 import io
 import json
+import math
 import os
-import zlib
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ import h5py
 import numpy as np
 
 from mer.base.errors import MerError
+from mer.base.shard import SCHEMA, Shard, checksum
 
-SCHEMA = 2  # version of the shards' layout, stored in every one of them
+PIECE = 2 ** 24  # bytes of an array that are copied at a time
 
 
 @contextmanager
@@ -75,55 +77,115 @@ def write_csv(path: str | Path, header: Iterable[str], rows: Iterable[Iterable[o
     write_text(path, buffer.getvalue())
 
 
-def write_shard(path: str | Path, clips: dict[str, dict[str, np.ndarray]], attrs: dict | None = None) -> None:
+def write_shard(path: str | Path, clips: Mapping[str, Mapping[str, np.ndarray]], attrs: dict | None = None) -> None:
     """Write one shard: `clips` maps clip ids to named arrays, `attrs` (units, parameters ...) is stored as JSON.
 
     Clips and arrays are written in sorted order; running it again gives the same bytes.
     """
-    with atomic(path) as temporary, h5py.File(temporary, "w", libver=("earliest", "v108")) as file:
-        file.attrs["schema"] = SCHEMA
-        file.attrs["about"] = json.dumps(attrs or {}, sort_keys=True)
+    with _new_shard(path, attrs) as file:
         for clip_id in sorted(clips):
             group = file.create_group(clip_id)
             for name in sorted(clips[clip_id]):
-                # track_times=False: a creation time in the file would change its hash at every run
-                array = np.asarray(clips[clip_id][name], order="C")
-                group.create_dataset(name, data=array, track_times=False).attrs["crc32"] = _crc(array)
+                _write_array(group, name, np.asarray(clips[clip_id][name], order="C"))
 
 
-def _crc(array: np.ndarray) -> np.uint32:
-    """CRC-32 of an array's bytes: it finds every flipped bit, at 3 GB/s and more."""
-    return np.uint32(zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data))
+def join_shards(path: str | Path, parts: Mapping[str, Path], attrs: dict | None = None) -> None:
+    """Write the shard of the clips of others, {clip id: its shard}: the bytes of `write_shard`, though no more than
+    PIECE bytes of an array are held at a time.
+
+    Raises:
+        MerError: a part is missing or damaged.
+    """
+    with _new_shard(path, attrs) as file:
+        for clip_id in sorted(parts):
+            with Shard(parts[clip_id]) as part:
+                group = file.create_group(clip_id)
+                for name in part.names(clip_id):
+                    _copy_array(part, clip_id, name, group)
+
+
+@contextmanager
+def _new_shard(path: str | Path, attrs: dict | None):
+    with atomic(path) as temporary, h5py.File(temporary, "w", libver=("earliest", "v108")) as file:
+        file.attrs["schema"] = SCHEMA
+        file.attrs["about"] = json.dumps(attrs or {}, sort_keys=True)
+        yield file
+
+
+def _write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
+    # track_times=False: a creation time in the file would change its hash at every run
+    group.create_dataset(name, data=array, track_times=False).attrs["crc32"] = np.uint32(checksum(array))
+
+
+def _copy_array(part: Shard, clip_id: str, name: str, group: h5py.Group) -> None:
+    shape, dtype = part.shape(clip_id, name)
+    cuts = list(_cuts(shape, dtype.itemsize))
+    if len(cuts) == 1:
+        _write_array(group, name, np.asarray(part.read(clip_id, (name,))[name]))
+        return
+    made, crc = group.create_dataset(name, shape, dtype, track_times=False), 0
+    for cut in cuts:
+        piece = part.piece(clip_id, name, cut)
+        crc = checksum(piece, crc)
+        made[cut] = piece
+    part.compare(clip_id, name, crc)
+    made.attrs["crc32"] = np.uint32(crc)
+
+
+def _cuts(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple]:
+    """Indices that cut an array into pieces of at most PIECE bytes, in the order of its bytes."""
+    row = itemsize * math.prod(shape[1:])
+    if not shape or shape[0] * row <= PIECE:
+        yield ()
+    elif row > PIECE:
+        yield from ((first, *rest) for first in range(shape[0]) for rest in _cuts(shape[1:], itemsize))
+    else:
+        yield from ((slice(first, first + PIECE // row),) for first in range(0, shape[0], PIECE // row))
+
+
+def digest(path: str | Path) -> str:
+    """`Shard.digest` of a file."""
+    with Shard(path) as shard:
+        return shard.digest()
+
+
+def refuse_other(path: str | Path, told: str | None) -> None:
+    """Refuse a shard whose digest is another than was `told` when it was written (None: it was not told).
+
+    Raises:
+        MerError: names the file.
+    """
+    about = os.stat(path)
+    if told is not None and _digest(str(path), about.st_mtime_ns, about.st_size) != told:
+        raise MerError(f"{path}: not the shard that the summary.json beside it tells of; delete the folder and run "
+                       "`dvc repro`")
+
+
+@functools.lru_cache(maxsize=1024)  # asked for each of a shard's clips, by each process
+def _digest(path: str, changed: int, size: int) -> str:
+    return digest(path)
+
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` the file `source`, which stays: a second name of it, a copy where the file system has none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)
+        os.link(source, temporary)
+        os.replace(temporary, target)
+    except OSError:
+        with atomic(target) as copy:
+            shutil.copyfile(source, copy)
+    finally:
+        temporary.unlink(missing_ok=True)  # a rename to another name of the same file does nothing
 
 
 def read_shard(path: str | Path, names: Iterable[str] | None = None) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
     """Read one shard whole: ({clip id: {name: array}}, attrs); with `names`, only those arrays of each clip.
 
     Raises:
-        MerError: the file is missing, damaged, or of another version of the layout; an array is damaged or missing.
+        MerError: as `Shard`.
     """
-    wanted = None if names is None else set(names)
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("schema") != SCHEMA:
-                raise MerError(f"{path}: shard of schema {file.attrs.get('schema')}, expected {SCHEMA}, so made by "
-                               "another version of mer; delete it and run `dvc repro`")
-            clips = {clip_id: _arrays(group, wanted, f"{path}: clip {clip_id}") for clip_id, group in file.items()}
-            return clips, json.loads(file.attrs["about"])
-    except FileNotFoundError:
-        raise MerError(f"{path}: no such shard; run `dvc repro` to make it") from None
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.ENOLCK, errno.EACCES) or "unable to lock" in str(error):
-            raise  # the file may be whole: another program has it open, or there are no locks; errors.main tells
-        raise MerError(f"{path}: unreadable HDF5 shard ({error}); delete it and run `dvc repro`") from None
-    except (KeyError, ValueError, AttributeError) as error:
-        raise MerError(f"{path}: damaged shard ({error}); delete it and run `dvc repro`") from None
-
-
-def _arrays(group: h5py.Group, wanted: set[str] | None, where: str) -> dict[str, np.ndarray]:
-    """The arrays of a clip, each compared with its checksum."""
-    found = {name: data[()] for name, data in group.items() if wanted is None or name in wanted}
-    for name, array in found.items():
-        if group[name].attrs.get("crc32") != _crc(np.asarray(array)):
-            raise MerError(f"{where}, {name}: damaged, its checksum differs; delete the file and run `dvc repro`")
-    return found
+    with Shard(path) as shard:
+        return {clip_id: shard.read(clip_id, names) for clip_id in shard.clips}, shard.about

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -150,17 +151,22 @@ def frame_number(name: str) -> int | None:
 
 
 def frame_names(folder: str | Path) -> dict[int, str]:
-    """Number -> name of every image in a folder, sorted by number, because padding differs within one release.
-
-    Files that are no images (Thumbs.db, shortcuts, '._img1.jpg' of macOS) and images without a number are passed over;
-    a missing folder gives an empty dict. Raises MerError when two images have the same number.
-    """
+    """Number -> name of every image in a folder, see `numbered`; a missing folder gives an empty dict."""
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise MerError(f"{folder} cannot be read: {error.strerror}") from error
+    return numbered(names, folder)
+
+
+def numbered(names: Iterable[str], folder: str | Path) -> dict[int, str]:
+    """Number -> name of the images among the names in a folder, sorted by number: padding differs within one release.
+
+    Files that are no images (Thumbs.db, shortcuts, '._img1.jpg' of macOS) and images without a number are passed over.
+    Raises MerError when two images have the same number.
+    """
     found: dict[int, str] = {}
     for name in names:
         match = IMAGE(name)

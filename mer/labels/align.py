@@ -12,8 +12,9 @@ import numpy as np
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip
 from mer.labels import images, tracks
+from mer.labels.listing import Files
 from mer.labels.points68 import MOUTH_CORNERS, NOSE_TIP, eye_centres
-from mer.labels.records import Excluded, Record, guarded
+from mer.labels.records import Excluded, Record, guarded, one
 
 
 def similarity(points: np.ndarray, size: int = 144, enlarge: float = 2.5) -> np.ndarray:
@@ -77,24 +78,41 @@ def align_frames(frames, record: Record, *, size: int = 144, enlarge: float = 2.
     points, numbers = record["points"], record["numbers"]
     steady = points[tracks.steady(points, record["how"])]
     matrices = [similarity(p, size, enlarge) for p in (points if per_frame else [np.median(steady, axis=0)])]
-    crops, seen = [], []
+    crops, seen = np.empty((len(numbers), size, size), np.uint8), []
     for position, (number, image) in enumerate(frames):
         seen.append(number)
-        crops.append(warp(image, matrices[min(position, len(matrices) - 1)], size, border))
+        if position < len(crops):
+            crops[position] = warp(image, matrices[min(position, len(matrices) - 1)], size, border)
     if not np.array_equal(seen, numbers):
         raise MerError(f"{len(seen)} frames on disk, {len(numbers)} with landmarks; the raw frames changed after the "
                        "landmarks stage, run `dvc repro`")
     moved = [move(m, p) for m, p in zip(matrices, points, strict=True)] if per_frame else move(matrices[0], points)
-    return {"frames": np.stack(crops), "points": np.asarray(moved, np.float32),
+    return {"frames": crops, "points": np.asarray(moved, np.float32),
             "matrix": np.stack(matrices) if per_frame else matrices[0], "numbers": numbers}
 
 
-def align_clip(item: tuple[Clip, Record], *, raw_root: str, **settings) -> Record:
+def align_clip(item: tuple[Clip, Record], files: Files | None = None, *, raw_root: str, **settings) -> Record:
     """`align_frames` of a clip on disk and annotation (3,) int32: frame numbers of onset, apex (-1: none) and offset.
 
-    Or the reason why the clip is excluded. One work item, run in a worker process.
+    Or the reason why the clip is excluded. files: where they are listed already.
     """
     cv2.setNumThreads(1)
     clip, record = item
     annotation = np.array([clip.onset, -1 if clip.apex is None else clip.apex, clip.offset], np.int32)
-    return guarded(lambda: align_frames(images.frames(raw_root, clip), record, **settings) | {"annotation": annotation})
+    return guarded(lambda: align_frames(images.frames(raw_root, clip, files), record, **settings)
+                   | {"annotation": annotation})
+
+
+def align_item(item: tuple[Clip, Files], *, marks: str, **settings) -> Record:
+    """`align_clip` of a work item, run in a worker process, which reads the landmarks from their store `marks`."""
+    clip, files = item
+    return align_clip((clip, one(marks, clip, ("points", "how", "numbers"))), files, **settings)
+
+
+TOLD = ("numbers", "matrix")  # what `tell` looks at
+
+
+def tell(record: Record) -> dict[str, object]:
+    """Of an aligned clip: its frames, and the scale of each of its transforms, crop by raw pixels."""
+    return {"frames": len(record["numbers"]),
+            "scale": [float(np.sqrt(np.linalg.det(m[:, :2]))) for m in np.reshape(record["matrix"], (-1, 2, 3))]}

@@ -5,7 +5,8 @@ Used by FDP alone, as the target of its reconstruction task (FDP, Eq. 6).
 
 import numpy as np
 
-from mer.labels.records import Record, guarded, sets_of
+from mer.datasets.clips import Clip
+from mer.labels.records import Record, guarded, one, sets_of
 
 
 def coefficients(t: int, kind: str = "exact") -> np.ndarray:
@@ -52,5 +53,10 @@ def label_clip(clip_id: str, record: Record, *, t: int, sets: int, span: str, se
 
 
 def dynamic_clip(item: tuple[str, Record], **settings) -> Record:
-    """`label_clip`, or the reason why the clip is excluded. One work item, run in a worker process."""
+    """`label_clip`, or the reason why the clip is excluded."""
     return guarded(label_clip, *item, **settings)
+
+
+def dynamic_item(clip: Clip, *, aligned: str, **settings) -> Record:
+    """`dynamic_clip` of a work item, run in a worker process, which reads the clip from the store `aligned`."""
+    return dynamic_clip((clip.clip_id, one(aligned, clip, ("frames", "numbers", "annotation"))), **settings)

@@ -18,6 +18,7 @@ import numpy as np
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip
 from mer.labels import images, lattice, tracks
+from mer.labels.listing import Files
 from mer.labels.points68 import POINTS
 from mer.labels.records import Excluded, Record, guarded
 from mer.labels.tracks import ENLARGED, NEIGHBOUR, PLAIN, Track
@@ -184,11 +185,16 @@ def _refuse_jumps(record: Record) -> None:
                        f"{steady.sum()} of its {len(steady)} frames hang together")
 
 
-def landmark_clip(clip: Clip, *, raw_root: str, model_path: str, **settings) -> Record:
-    """`label_frames` of a clip on disk, or the reason why it is excluded. One work item, run in a worker process."""
+def landmark_clip(clip: Clip, files: Files | None = None, *, raw_root: str, model_path: str, **settings) -> Record:
+    """`label_frames` of a clip on disk, or the reason why it is excluded. files: where they are listed already."""
     cv2.setNumThreads(1)
     detect, predict = dlib_models(model_path)
-    return guarded(lambda: label_frames(lambda: images.frames(raw_root, clip), detect, predict, **settings))
+    return guarded(lambda: label_frames(lambda: images.frames(raw_root, clip, files), detect, predict, **settings))
+
+
+def landmark_item(item: tuple[Clip, Files], **settings) -> Record:
+    """`landmark_clip` of a work item, run in a worker process."""
+    return landmark_clip(*item, **settings)
 
 
 def not_largest(record: Record) -> bool:
@@ -198,16 +204,26 @@ def not_largest(record: Record) -> bool:
     return bool((record["others"][:, 3] - record["others"][:, 1] > side[at]).any())
 
 
-def counts(records: Iterable[Record]) -> dict[str, int]:
-    """How the frames of all labelled clips were found, for the stage's summary.
+COUNTED = ("frames", "detected", "upsampled", "neighbour", "several_faces", "clips_other_faces", "clips_not_largest",
+           "clips_jump")
+TOLD = ("how", "faces", "others", "numbers", "boxes", "points")  # what `tell` looks at
+
+
+def tell(record: Record) -> dict[str, int]:
+    """How the frames of a labelled clip were found, to be added up for the stage's summary.
 
     Of clips: with other faces; where the followed one is not the largest; with points that jump.
     """
-    records = [r for r in records if "excluded" not in r]
-    how = np.concatenate([r["how"] for r in records]) if records else np.zeros(0, np.uint8)
-    faces = np.concatenate([r["faces"] for r in records]) if records else how
-    return {"frames": int(how.size), "detected": int((how != NEIGHBOUR).sum()),
-            "upsampled": int((how == ENLARGED).sum()), "neighbour": int((how == NEIGHBOUR).sum()),
-            "several_faces": int((faces > 1).sum()), "clips_other_faces": sum(len(r["others"]) > 0 for r in records),
-            "clips_not_largest": sum(map(not_largest, records)),
-            "clips_jump": sum(bool(tracks.jumps(r["points"], r["how"]).any()) for r in records)}
+    how = record["how"]
+    return {"frames": how.size, "detected": int((how != NEIGHBOUR).sum()), "upsampled": int((how == ENLARGED).sum()),
+            "neighbour": int((how == NEIGHBOUR).sum()), "several_faces": int((record["faces"] > 1).sum()),
+            "clips_other_faces": int(len(record["others"]) > 0), "clips_not_largest": int(not_largest(record)),
+            "clips_jump": int(tracks.jumps(record["points"], how).any())}
+
+
+def counts(told: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The sums over all labelled clips of what `tell` says."""
+    total = dict.fromkeys(COUNTED, 0)
+    for one in told:
+        total = {name: total[name] + one[name] for name in COUNTED}
+    return total

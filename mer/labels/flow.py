@@ -11,8 +11,9 @@ import sys
 import cv2
 import numpy as np
 
+from mer.datasets.clips import Clip
 from mer.labels import sampling
-from mer.labels.records import Record, guarded, sets_of
+from mer.labels.records import Record, guarded, one, sets_of
 
 BATCH = 256  # pairs at once on a GPU: of 144 x 144 pixels, about 2 GB
 
@@ -76,13 +77,26 @@ def label_clip(clip_id: str, record: Record, *, t: int, sets: int, span: str, se
     ends = np.stack([index[pair[:, 0], pair[:, 1]], index[pair[:, 0], pair[:, 1] + 1]], axis=1)
     each, which = np.unique(ends, axis=0, return_inverse=True)  # two sets may share a pair (t = 2, short clips)
     if solver == "torch":
-        made = _batched(*record["frames"][each.T])
+        made = _batched(*record["frames"][each.T]).astype(np.float16)
     else:
-        made = np.stack([tvl1(*record["frames"][two], solver) for two in each])
-    return {"index": index, "pair": pair, "flow": made.astype(np.float16)[which.reshape(-1)]}
+        made = np.stack([tvl1(*record["frames"][two], solver).astype(np.float16) for two in each])
+    return {"index": index, "pair": pair, "flow": made[which.reshape(-1)]}
 
 
 def flow_clip(item: tuple[str, Record], **settings) -> Record:
-    """`label_clip`, or the reason why the clip is excluded. One work item, run in a worker process."""
+    """`label_clip`, or the reason why the clip is excluded."""
     cv2.setNumThreads(1)
     return guarded(label_clip, *item, **settings)
+
+
+def flow_item(clip: Clip, *, aligned: str, **settings) -> Record:
+    """`flow_clip` of a work item, run in a worker process, which reads the clip from the store `aligned`."""
+    return flow_clip((clip.clip_id, one(aligned, clip, ("frames", "numbers", "annotation"))), **settings)
+
+
+TOLD = ("pair", "index")  # what `tell_clip` looks at
+
+
+def tell_clip(record: Record) -> dict[str, int]:
+    """Of a labelled clip: its pairs, and whether it has fewer frames than are sampled."""
+    return {"pairs": len(record["pair"]), "short": int((np.diff(record["index"]) == 0).any())}

@@ -13,6 +13,7 @@ import numpy as np
 
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip, frame_files
+from mer.labels.listing import Files, paths
 from mer.labels.records import Excluded
 
 # inside JPEG's entropy-coded data 0xFF is followed by 00 (a stuffed byte) or D0..D7 (restart); else a marker begins
@@ -70,14 +71,16 @@ def read_gray(path: Path) -> np.ndarray:
     return image
 
 
-def frames(raw_root: str | Path, clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
+def frames(raw_root: str | Path, clip: Clip, listed: Files | None = None) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (frame number, (H, W) uint8 gray image) of a clip in order, one file at a time.
+
+    listed: its files, of `listing.listed`; None: its folder is listed here.
 
     Raises:
         Excluded: no frames, only one frame, a damaged frame, or frames of differing size.
     """
     try:
-        files = frame_files(raw_root, clip)
+        files = frame_files(raw_root, clip) if listed is None else paths(raw_root, clip, listed)
     except MerError as error:
         raise Excluded(str(error)) from None
     if len(files) < 2:

@@ -1,6 +1,8 @@
 """How good the labels are: detection, landmarks and flow, against the truth where a release brings one."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,9 +11,9 @@ from mer.datasets.clips import Clip
 from mer.labels import sampling
 from mer.labels.flow import tvl1
 from mer.labels.points68 import INNER, PARTS, inter_ocular
-from mer.labels.records import Record
+from mer.labels.records import Record, one
 from mer.labels.tracks import NEIGHBOUR
-from mer.labels.truth import flow_errors, flow_in_crop, landmark_errors, true_points
+from mer.labels.truth import flow_errors, flow_in_crop, landmark_errors, true_points, true_record
 
 FAILURE = 0.10  # a frame whose inner error is above this fraction of the inter-ocular distance (MOL, section 4)
 
@@ -38,7 +40,7 @@ def jitter(points: np.ndarray) -> float:
 
 
 def onset_apex(item: tuple[Clip, Record, Record | None]) -> dict:
-    """TV-L1 from onset to apex crop of an aligned record, beside the truth if there is one. One work item.
+    """TV-L1 from onset to apex crop of an aligned record, beside the truth if there is one.
 
     Returns:
         clip_id, label, onset and apex (H, W) uint8, flow (2, H, W) float32; with truth also truth (2, H, W), valid
@@ -57,32 +59,38 @@ def onset_apex(item: tuple[Clip, Record, Record | None]) -> dict:
     return found | {"truth": true, "valid": valid} | flow_errors(found["flow"], true, valid)
 
 
+def onset_apex_item(clip: Clip, *, aligned: str, raw_root: Path) -> dict:
+    """`onset_apex` of a work item, run in a worker process, which reads the clip from the store `aligned`."""
+    record = one(aligned, clip, ("frames", "matrix", "numbers", "annotation"))
+    return onset_apex((clip, record, true_record(raw_root, clip, ("flow", "eye_mask"))))
+
+
 def chosen(clips: list[Clip], count: int) -> list[Clip]:
     """At most `count` clips, spread evenly over the list: the same ones in every run."""
     picks = np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int)) if clips else ()
     return [clips[i] for i in picks]
 
 
-def measure_landmarks(quality: Quality, marks: dict[str, Record], clips: list[Clip], truth: dict[str, Record],
+def measure_landmarks(quality: Quality, marks: Iterable[tuple[Clip, Record]], truth: Callable[[Clip], Record | None],
                       excluded: int) -> None:
     """Fill in detection (share of the labelled clips' frames), jitter, and errors against the truth if there is one.
+
+    marks: clip by clip, the labelled ones.
 
     Errors are means over a frame's points; their mean, 95th percentile and failure rate are over frames.
     """
     how, scores, pixels, relative, errors = [], [], [], [], []
-    for clip in clips:
-        if (mark := marks.get(clip.clip_id)) is None:
-            continue
+    for clip, mark in marks:
         how.append(mark["how"])
         scores.append(mark["score"][mark["how"] != NEIGHBOUR])
         pixels.append(jitter(mark["points"]))
         relative.append(pixels[-1] / np.median(inter_ocular(mark["points"])))
-        if clip.clip_id in truth:
-            true = true_points(clip.clip_id, truth[clip.clip_id], mark["numbers"])
+        if (known := truth(clip)) is not None:
+            true = true_points(clip.clip_id, known, mark["numbers"])
             errors.append(landmark_errors(mark["points"], true))
     how, quality.scores, quality.jitter = np.concatenate(how), np.concatenate(scores), np.array(pixels)
     quality.numbers |= {
-        "clips": len(marks), "clips_excluded": excluded, "frames": int(how.size),
+        "clips": len(pixels), "clips_excluded": excluded, "frames": int(how.size),
         "detection_rate": float((how != NEIGHBOUR).mean()), "upsampled_rate": float((how == 1).mean()),
         "score_min": float(quality.scores.min()), "score_median": float(np.median(quality.scores))}
     if np.isfinite(pixels).any():
@@ -99,9 +107,9 @@ def measure_landmarks(quality: Quality, marks: dict[str, Record], clips: list[Cl
                             for part, points in PARTS.items()}
 
 
-def measure_magnitude(quality: Quality, flows: dict[str, Record], class_of: dict[str, str]) -> None:
+def measure_magnitude(quality: Quality, flows: Iterable[tuple[str, Record]], class_of: dict[str, str]) -> None:
     """Fill in the mean length of the labelled flow, crop pixels, over all clips and by class."""
-    for clip_id, record in flows.items():
+    for clip_id, record in flows:
         if clip_id in class_of:
             length = np.hypot(*record["flow"].astype(np.float32).transpose(1, 0, 2, 3)).mean()
             quality.magnitude.setdefault(class_of[clip_id], []).append(float(length))

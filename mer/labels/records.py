@@ -1,11 +1,14 @@
 """From per-clip label records to a stage's shards and back, with every clip accounted for.
 
-A record is a dict of arrays. A clip that cannot be labelled gets a record of its reason instead; `write` puts these
-into `summary.json`, and `read` refuses a store in which a clip is neither labelled nor excluded.
+A record is a dict of arrays. A clip that cannot be labelled gets a record of its reason instead; `finish` puts these
+into `summary.json`, and `each` refuses a store in which a clip is neither labelled nor excluded.
 """
 
+import functools
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,11 @@ def guarded(label: Callable[..., Record], *args, **kwargs) -> Record:
         return {"excluded": np.frombuffer(str(reason).encode(), np.uint8)}
 
 
+def reason(record: Record) -> str:
+    """Why the clip of a record left by `guarded` is excluded."""
+    return record["excluded"].tobytes().decode()
+
+
 def sets_of(clip_id: str, record: Record, *, t: int, sets: int, span: str, seed: int) -> np.ndarray:
     """`sampling.clip_sets` of a clip's aligned record: (sets, t) positions into its frames.
 
@@ -49,16 +57,53 @@ def shard_name(subject: str) -> str:
     return f"{subject.split('/', 1)[1]}.h5"
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a label stage has made of its clips; the records are on the disk.
+
+    Attributes:
+        folder: where the shards lie; digests: {shard's name: `Shard.digest`}, of those that hold a clip.
+        told: {clip id: what the stage's summary needs to know of it}, of the labelled clips.
+        excluded: {clip id: reason}.
+    """
+
+    folder: Path
+    digests: dict[str, str]
+    told: dict[str, dict]
+    excluded: dict[str, str]
+
+
 def write(folder: str | Path, stage: str, clips: Iterable[Clip], records: dict[str, Record], *, attrs: dict,
           summary: dict, before: dict) -> dict:
-    """Write clips.csv, one shard per subject and summary.json; return the summary. Prints each new exclusion.
-
-    A store explains itself: its clips, what the index counted and every exclusion so far go on from stage to stage.
+    """Write the store of a few records that are in memory, as `finish` does that of what a stage has made.
 
     Args:
-        clips: the dataset's clips; they say which subject a record belongs to.
         records: clip id -> record, or the reason left by `guarded`.
         attrs: units and parameters, stored in every shard.
+    """
+    folder, clips, excluded = Path(folder), list(clips), {}
+    shards: dict[str, dict[str, Record]] = defaultdict(dict)
+    for clip in clips:
+        record = records.get(clip.clip_id)
+        if record is not None and "excluded" in record:
+            excluded[clip.clip_id] = reason(record)
+        elif record is not None:
+            shards[shard_name(clip.subject)][clip.clip_id] = record
+    for name, shard in shards.items():
+        store.write_shard(folder / name, shard, {**attrs, "made_with": before.get("made_with", {})})
+    made = Made(folder, {name: store.digest(folder / name) for name in shards},
+                {clip_id: {} for shard in shards.values() for clip_id in shard}, excluded)
+    return finish(folder, stage, clips, made, summary=summary, before=before)
+
+
+def finish(folder: str | Path, stage: str, clips: Iterable[Clip], made: Made, *, summary: dict, before: dict) -> dict:
+    """Put the shards in their place, write clips.csv and summary.json; return the summary. Prints new exclusions.
+
+    A store explains itself: its clips, what the index counted and every exclusion so far go on from stage to stage, and
+    summary.json tells of each shard by its digest.
+
+    Args:
+        clips: the dataset's clips.
         summary: the stage's own numbers, put between the counts and the list of exclusions.
         before: summary of the stage before, whose `index` and `excluded` are carried on; its `made_with`
             (`mer.environment`) holds this stage too.
@@ -66,55 +111,74 @@ def write(folder: str | Path, stage: str, clips: Iterable[Clip], records: dict[s
     Raises:
         MerError: no clip at all could be labelled.
     """
-    folder, clips, excluded = Path(folder), list(clips), []
-    subjects: dict[str, dict[str, Record]] = defaultdict(dict)
-    for clip in clips:
-        record = records.get(clip.clip_id)
-        if record is None:
-            continue
-        if "excluded" in record:
-            excluded.append({"clip_id": clip.clip_id, "stage": stage, "reason": record["excluded"].tobytes().decode()})
-        else:
-            subjects[clip.subject][clip.clip_id] = record
-    if records and not subjects:
+    folder, clips = Path(folder), list(clips)
+    excluded = [{"clip_id": clip.clip_id, "stage": stage, "reason": made.excluded[clip.clip_id]} for clip in clips
+                if clip.clip_id in made.excluded]
+    if excluded and not made.digests:
         raise MerError(f"{folder.as_posix()}: every clip is excluded, the first ({excluded[0]['clip_id']}) because: "
                        f"{excluded[0]['reason']}")
     for entry in excluded[:SHOWN]:
         print(f"{stage}: {entry['clip_id']} is excluded: {entry['reason']}")
     if len(excluded) > SHOWN:
         print(f"{stage}: {len(excluded) - SHOWN} more clips are excluded, see {(folder / 'summary.json').as_posix()}")
-    made_with = before.get("made_with", {})
-    wanted = {shard_name(subject) for subject in subjects}
     for old in folder.glob("*.h5"):  # by hand, without DVC, a subject that is gone would stay
-        if old.name not in wanted:
+        if old.name not in made.digests:
             old.unlink()
-    for subject, shard in subjects.items():
-        store.write_shard(folder / shard_name(subject), shard, {**attrs, "made_with": made_with})
+    for name in made.digests if made.folder != folder else ():
+        store.link(made.folder / name, folder / name)
     write_clips(folder / "clips.csv", clips)
-    summary = {"clips": sum(map(len, subjects.values())), **summary, "excluded": before["excluded"] + excluded,
-               "index": before["index"], "made_with": made_with}
+    summary = {"clips": len(made.told), **summary, "excluded": before["excluded"] + excluded, "index": before["index"],
+               "made_with": before.get("made_with", {}), "shards": dict(sorted(made.digests.items()))}
     store.write_json(folder / "summary.json", summary)
     return summary
 
 
-def read(folder: str | Path, clips: Iterable[Clip],
-         names: Iterable[str] | None = None) -> tuple[dict[str, Record], dict]:
-    """Read a store: ({clip id: record} in the order of `clips`, summary); with `names`, only those arrays.
+def each(folder: str | Path, clips: Iterable[Clip],
+         names: Iterable[str] | None = None) -> Iterator[tuple[Clip, Record]]:
+    """Each labelled clip of `clips` and its record, in their order, one at a time; with `names`, only those arrays.
 
     Raises:
-        MerError: a clip is neither labelled nor excluded with a reason, or a shard is missing or damaged.
+        MerError: a clip is neither labelled nor excluded with a reason; a shard is missing, damaged, or another than
+            its store's summary.json tells of.
     """
-    folder, clips = Path(folder), list(clips)
+    folder = Path(folder)
+    told = folder / "summary.json"
+    reasons, digests = _accounts(folder, told.stat().st_mtime_ns if told.is_file() else 0)
+    names = None if names is None else tuple(names)
+    wanted = (clip for clip in clips if clip.clip_id not in reasons)
+    for name, group in itertools.groupby(wanted, lambda clip: shard_name(clip.subject)):
+        with store.Shard(folder / name) as shard:
+            store.refuse_other(folder / name, digests.get(name))
+            for clip in group:
+                if clip.clip_id not in shard:
+                    raise MerError(f"{folder.as_posix()}: clip {clip.clip_id} is neither labelled nor excluded; the "
+                                   "store is older than the index, delete it and run `dvc repro`")
+                yield clip, shard.read(clip.clip_id, names)
+
+
+def labelled(folder: str | Path, clips: Iterable[Clip]) -> list[Clip]:
+    """The clips that a store does not exclude; whether it holds them is found out when they are read."""
+    reasons = {entry["clip_id"] for entry in store.read_json(Path(folder) / "summary.json")["excluded"]}
+    return [clip for clip in clips if clip.clip_id not in reasons]
+
+
+def one(folder: str | Path, clip: Clip, names: Iterable[str] | None = None) -> Record:
+    """The record of a labelled clip, as `each` reads it."""
+    return next(each(folder, [clip], names))[1]
+
+
+@functools.lru_cache(maxsize=8)
+def _accounts(folder: Path, changed: int) -> tuple[set[str], dict[str, str]]:
+    """The ids of a store's excluded clips, and its shards' digests, which stores of before do not tell."""
     summary = store.read_json(folder / "summary.json")
-    reasons = {entry["clip_id"] for entry in summary["excluded"]}
-    found: dict[str, Record] = {}
-    for subject in dict.fromkeys(clip.subject for clip in clips if clip.clip_id not in reasons):
-        found |= store.read_shard(folder / shard_name(subject), names)[0]
-    for clip in clips:
-        if clip.clip_id not in found and clip.clip_id not in reasons:
-            raise MerError(f"{folder.as_posix()}: clip {clip.clip_id} is neither labelled nor excluded; the store is "
-                           "older than the index, delete it and run `dvc repro`")
-    return {clip.clip_id: found[clip.clip_id] for clip in clips if clip.clip_id in found}, summary
+    return {entry["clip_id"] for entry in summary["excluded"]}, summary.get("shards", {})
+
+
+def read(folder: str | Path, clips: Iterable[Clip],
+         names: Iterable[str] | None = None) -> tuple[dict[str, Record], dict]:
+    """What `each` gives, all at once, and the store's summary: ({clip id: record} in the order of `clips`, summary)."""
+    return ({clip.clip_id: record for clip, record in each(folder, clips, names)},
+            store.read_json(Path(folder) / "summary.json"))
 
 
 def exclusions(data: str | Path, dataset: str) -> list[dict]:
@@ -126,9 +190,9 @@ def exclusions(data: str | Path, dataset: str) -> list[dict]:
     return list(found.values())
 
 
-def read_labelled(folder: str | Path, names: Iterable[str] | None = None) -> tuple[dict[str, Record], dict]:
-    """Read whatever a store holds, which may be nothing: ({clip id: record}, summary)."""
-    found: dict[str, Record] = {}
+def read_labelled(folder: str | Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, Record]]:
+    """Whatever a store holds, which may be nothing: (clip id, record), one at a time, shard by shard."""
     for path in sorted(Path(folder).glob("*.h5")):
-        found |= store.read_shard(path, names)[0]
-    return found, store.read_json(Path(folder) / "summary.json")
+        with store.Shard(path) as shard:
+            for clip_id in shard.clips:
+                yield clip_id, shard.read(clip_id, names)

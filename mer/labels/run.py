@@ -4,11 +4,13 @@ import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mer.base import cost, environment, graph, knobs, parallel, store
+from mer.base import cost, disk, environment, graph, knobs, parallel, store
 from mer.base.errors import main
+from mer.base.scratch import work
 from mer.datasets import clips as clip_table
 from mer.datasets.clips import Clip
-from mer.labels.records import Record
+from mer.labels import shards
+from mer.labels.records import Made, Record
 
 
 def command(stage: str, source: str, about: str, run: Callable[[str, object, list[Clip], dict], None],
@@ -32,33 +34,45 @@ def command(stage: str, source: str, about: str, run: Callable[[str, object, lis
     main(body)
 
 
-def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[tuple[str, object]],
-          p, *inputs: object, state: object = None) -> dict[str, Record]:
-    """Map `fn` over (clip id, item) on all cores: {clip id: record}; finished clips survive an interrupted run.
+def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[tuple[str, object]], p, *inputs: object,
+          clips: Iterable[Clip], before: dict, attrs: dict, size: float, names: tuple[str, ...] = (),
+          tell: Callable[[Record], dict] = shards.nothing, state: object = None) -> Made:
+    """Map `fn` over (clip id, item) on all cores; finished clips survive an interrupted run. See `shards`.
+
+    No record comes into this process: each goes from the process that made it to the disk.
 
     Args:
         p: the parameters, with the stage's sections and `parallel`.
         inputs: plain values that decide the records beside what dvc.yaml declares of the stage.
+        clips: they say which subject an item belongs to; before: the summary of the store that is read.
+        attrs: units and parameters, stored in every shard.
+        size: of the store, bytes, about.
+        tell, names: what the stage's summary needs to know of a labelled clip, by its arrays `names`.
         state: of this machine's files, for a restart alone.
+
+    Raises:
+        MerError: the disk is too small.
     """
-    items = list(items)
-    name, decides = f"{stage}@{dataset}", [graph.inputs(stage, p, item=dataset), *inputs]
+    items, name, attrs = list(items), f"{stage}@{dataset}", {**attrs, "made_with": before.get("made_with", {})}
+    wanted = shards.subjects(clips, {clip_id for clip_id, _ in items})
+    decides = [graph.inputs(stage, p, item=dataset), *inputs]
     scratch = parallel.scratch_dir(name, *decides, state)
     parallel.clear_scratch(name, keep=scratch)
+    workers = min(p.parallel.workers or parallel.cores(), len(wanted) or 1)  # each joins a shard of what is there
+    disk.ask(f"{stage} {dataset}", size * (1 + workers / (len(wanted) or 1)) - disk.used(scratch.rglob("*")),
+             scratch, Path("data"))
     cost.begin(name, *decides, scratch=scratch)
-    records = parallel.work(fn, items, desc=f"{stage} {dataset}", workers=p.parallel.workers,
-                            backend=p.parallel.backend, scratch=scratch)
-    return dict(zip((name for name, _ in items), records, strict=True))
+    how = {"workers": p.parallel.workers, "backend": p.parallel.backend}
+    work(fn, items, scratch, attrs=attrs, desc=f"{stage} {dataset}", made=shards.joined(scratch, wanted), **how)
+    join = shards.Join(scratch, attrs, tell, names)
+    made = parallel.run_items(join, [(name, (name, ids)) for name, ids in wanted.items()],
+                              desc=f"{stage} {dataset}, shards", unit="shard", **how)
+    digests = {name: digest for name, (digest, _, _) in zip(wanted, made, strict=True) if digest}
+    told, excluded = ({clip_id: value for one in made for clip_id, value in one[part].items()} for part in (1, 2))
+    return Made(scratch / shards.FOLDER, digests, told, excluded)
 
 
 def done(stage: str, dataset: str) -> None:
     """The stage's store is complete: write what it cost, drop the finished clips kept for a restart."""
     cost.end(f"{stage}@{dataset}")
     parallel.clear_scratch(f"{stage}@{dataset}")
-
-
-def raw_state(raw_root: Path, clips: Iterable[Clip]) -> list[list]:
-    """[folder, file, bytes, time of change] of every frame file, for a restart's key; hashing a release costs more."""
-    folders = dict.fromkeys(clip.frames_dir for clip in clips)
-    files = ((folder, path) for folder in folders for path in sorted((raw_root / folder).glob("*")))
-    return [[folder, path.name, path.stat().st_size, path.stat().st_mtime_ns] for folder, path in files]

@@ -19,13 +19,13 @@ from mer.labels.records import Record, shard_name
 ACTIVE = 0.5  # pixels of the crop: what truly moves farther than this from onset to apex
 
 
-def read_truth(raw_root: Path, clips: list[Clip]) -> dict[str, Record]:
-    """The truth records of a release's clips, {} if it brings none."""
-    found: dict[str, Record] = {}
-    for subject in dict.fromkeys(clip.subject for clip in clips):
-        path = raw_root / "truth" / shard_name(subject)
-        found |= store.read_shard(path)[0] if path.is_file() else {}
-    return found
+def true_record(raw_root: Path, clip: Clip, names: tuple[str, ...]) -> Record | None:
+    """The arrays `names` of a clip's truth; None if its release brings none."""
+    path = raw_root / "truth" / shard_name(clip.subject)
+    if not path.is_file():
+        return None
+    with store.Shard(path) as shard:
+        return shard.read(clip.clip_id, names) if clip.clip_id in shard else None
 
 
 def true_points(clip_id: str, truth: Record, numbers: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@
 """
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,4 +109,6 @@ def pretraining(params) -> Method | None:
     if not params.pretrain.sources or not (params.pretrain.steps or params.pretrain.epochs):
         return None
     found = importlib.import_module(f"mer.models.{params.model}.task")
+    if params.pretrain.sets:  # of the sources, for which alone their labels are made
+        params = replace(params, sampling=replace(params.sampling, sets=params.pretrain.sets))
     return getattr(found, "pretraining", found.Folds)(params)

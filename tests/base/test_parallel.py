@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from mer.base import graph, parallel
+from mer.base import graph, parallel, scratch, store
 from mer.base.errors import MerError
 
 
@@ -25,24 +25,26 @@ ITEMS = [(f"clip{i}", i) for i in range(6)]
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order(workers):
-    results = parallel.work(double, ITEMS, desc="test", workers=workers)
+    results = parallel.run_items(double, ITEMS, desc="test", unit="item", workers=workers)
     assert [result["value"][0] for result in results] == [0, 2, 4, 6, 8, 10]
 
 
 def test_a_second_run_reuses_what_the_first_finished_and_says_so(tmp_path, capsys):
     with pytest.raises(MerError, match="item 3"):
-        parallel.work(picky, ITEMS, desc="label", workers=1, scratch=tmp_path)
+        scratch.work(picky, ITEMS, tmp_path, desc="label", workers=1)
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["clip0", "clip1", "clip2"]
     stamp = (tmp_path / "clip0.h5").stat().st_mtime_ns
-    results = parallel.work(double, ITEMS, desc="label", workers=1, scratch=tmp_path)
-    assert "reusing 3 of 6 clips from an interrupted run" in capsys.readouterr().err
+    assert scratch.work(double, ITEMS, tmp_path, desc="label", workers=1, attrs={"units": "px"}, made={"clip5"}) is None
+    assert "reusing 4 of 6 clips from an interrupted run" in capsys.readouterr().err
     assert (tmp_path / "clip0.h5").stat().st_mtime_ns == stamp
-    assert [result["value"][0] for result in results] == [0, 1, 2, 6, 8, 10]  # the first three are picky's
+    found = {path.stem: store.read_shard(path) for path in tmp_path.iterdir()}
+    assert [found[f"clip{i}"][0][f"clip{i}"]["value"][0] for i in range(5)] == [0, 1, 2, 6, 8]  # three are picky's
+    assert len(found) == 5 and found["clip4"][1] == {"units": "px"}
 
 
 def test_an_error_in_a_worker_process_arrives_as_it_is():
     with pytest.raises(MerError, match="item 3: is bad"):
-        parallel.work(picky, ITEMS, desc="test", workers=2)
+        parallel.run_items(picky, ITEMS, desc="test", unit="item", workers=2)
 
 
 def test_the_scratch_folder_depends_on_every_input(monkeypatch, tmp_path):

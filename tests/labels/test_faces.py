@@ -60,7 +60,7 @@ def test_one_of_several_faces_is_followed_and_the_others_are_recorded():
     record = Script({(0, 0): [SMALL, OTHER, BOX], (1, 0): [BOX]}).run(2)
     assert record["boxes"].tolist() == [list(BOX), list(BOX)] and record["faces"].tolist() == [3, 1]
     assert record["others"].tolist() == [[100, *SMALL, 1.5], [100, *OTHER, 1.5]]
-    assert faces.counts([record]) == {"frames": 2, "detected": 2, "upsampled": 0, "neighbour": 0, "several_faces": 1,
+    assert faces.tell(record) == {"frames": 2, "detected": 2, "upsampled": 0, "neighbour": 0, "several_faces": 1,
                                       "clips_other_faces": 1, "clips_not_largest": 1, "clips_jump": 0}
 
 

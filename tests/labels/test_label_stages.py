@@ -20,6 +20,7 @@ from mer.base import store
 from mer.base.errors import MerError
 from mer.datasets.clips import read_clips, write_clips
 from mer.labels import faces, flow, records
+from mer.training import task as tasks
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
@@ -32,8 +33,8 @@ def detect(image, upsample):
 
 def settings(**changes) -> params.Params:
     p = params.load(PARAMS)
-    changes = {"parallel": {"workers": 1}, "align": {"size": 64}, "sampling": {"t": 4, "sets": 2}, "flow": {"pairs": 2},
-               **changes}
+    changes = {"datasets": ("own",), "parallel": {"workers": 1}, "align": {"size": 64},
+               "sampling": {"t": 4, "sets": 2}, "flow": {"pairs": 2}, **changes}
     return dataclasses.replace(p, **{name: dataclasses.replace(getattr(p, name), **value) if isinstance(value, dict)
                                      else value for name, value in changes.items()})
 
@@ -112,7 +113,7 @@ def test_every_clip_is_labelled_or_excluded_with_its_reason(release, capsys):
     unused = store.read_json("data/dynamic/own/summary.json")
     before = store.read_json("data/aligned/own/summary.json")
     assert unused == {"clips": 0, "dataset": "own", "used": False, "excluded": before["excluded"],
-                      "index": {"clips": len(release)}, "made_with": {}}
+                      "index": {"clips": len(release)}, "made_with": {}, "shards": {}}
     assert read_clips("data/dynamic/own/clips.csv") == release
     assert "model mol uses no dynamic images, an empty store is written" in printed
 
@@ -173,8 +174,26 @@ def test_other_parameters_do_not_reuse_unfinished_work(release, monkeypatch):
 def test_a_model_without_flow_gets_an_empty_store(release, capsys):
     run_all(release, settings(mol={"tasks": ("mer",)}))
     assert store.read_json("data/flow/own/summary.json")["used"] is False
-    assert records.read_labelled("data/flow/own")[0] == {}
-    assert "has no flow task, an empty store is written" in capsys.readouterr().out
+    assert list(records.read_labelled("data/flow/own")) == []
+    assert "model mol asks for no flow here, an empty store is written" in capsys.readouterr().out
+
+
+def test_a_source_is_labelled_for_what_pretraining_draws(release):
+    """Flow is dear and large: of a macro release as many sampling sets as `pretrain.sets` says, none where none is
+    drawn."""
+    source = {"datasets": ("other",), "pretrain": {"sources": ("own",), "steps": 1}}
+    run_all(release, settings(**source))
+    assert store.read_shard("data/flow/own/s01.h5")[0]["s01_a"]["index"].shape == (2, 4)  # as sampling.sets
+    both = store.read_shard("data/flow/own/s01.h5")[0]["s01_a"]
+    source["pretrain"]["sets"] = 1
+    run("flow", settings(**source), release)
+    one, about = store.read_shard("data/flow/own/s01.h5")
+    assert one["s01_a"]["index"].shape == (1, 4) and about["sets"] == 1
+    np.testing.assert_array_equal(one["s01_a"]["flow"], both["flow"][:2])
+    run("flow", settings(**source | {"pretrain": {"sources": ("own",), "steps": 0}}), release)
+    assert store.read_json("data/flow/own/summary.json")["used"] is False
+    p = settings(**source)
+    assert (tasks.pretraining(p).params.sampling.sets, tasks.task(p).params.sampling.sets) == (1, 2)
 
 
 def test_onset_and_apex_of_clips_without_apex(release, capsys):

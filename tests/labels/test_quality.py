@@ -93,10 +93,10 @@ def measured(tmp_path):
                                 per_frame=False)
         records[clip.clip_id] = made
     result = quality.Quality()
-    quality.measure_landmarks(result, marks, clips, truth, 1)
+    quality.measure_landmarks(result, ((c, marks[c.clip_id]) for c in clips), lambda clip: truth[clip.clip_id], 1)
     flow = np.stack([np.full((96, 96), 0.6), np.full((96, 96), 0.8)])[None].astype(np.float16)
-    quality.measure_magnitude(result, {"a": {"flow": flow}, "b": {"flow": 2 * flow}, "c": {"flow": flow}},
-                              {"a": "one", "b": "two"})
+    flows = {"a": {"flow": flow}, "b": {"flow": 2 * flow}, "c": {"flow": flow}}
+    quality.measure_magnitude(result, flows.items(), {"a": "one", "b": "two"})
     quality.measure_flow(result, [quality.onset_apex((c, records[c.clip_id], truth[c.clip_id])) for c in clips])
     return result
 
@@ -125,7 +125,7 @@ def test_without_truth_only_what_can_be_known(tmp_path):
     mark = {"points": face_points() + rng.normal(0, 0.3, (9, 68, 2)), "how": np.zeros(9), "numbers": np.arange(9),
             "score": np.ones(9)}
     result = quality.Quality()
-    quality.measure_landmarks(result, {"a": mark}, [clip_row("a")], {}, 0)
+    quality.measure_landmarks(result, [(clip_row("a"), mark)], lambda clip: None, 0)
     assert not [name for name in result.numbers if "error" in name] and result.errors is None
     assert result.numbers["landmark_jitter_iod"] == pytest.approx(0.3 / 64, rel=0.1)
     assert [p.name for p in quality_plots.draw(result, tmp_path / "plots", "own")] == ["landmarks.png"]

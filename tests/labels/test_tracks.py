@@ -44,7 +44,7 @@ def test_a_larger_false_box_loses_also_where_it_comes_first_or_alone(every):
     record = scripted([[patch], [patch, (FACE, 1.5)], [(FACE, 1.6)], [patch], [patch, (FACE, 1.4)]], whole_every=every)
     assert (record["boxes"] == FACE).all() and record["how"].tolist() == [2, 0, 0, 2, 0]
     assert record["others"][:, 0].tolist() == [0, 1, 3, 4] and (record["others"][:, 1:5] == PATCH).all()
-    assert faces.counts([record])["clips_not_largest"] == 1
+    assert faces.tell(record)["clips_not_largest"] == 1
 
 
 def test_of_two_people_one_is_followed_though_their_scores_change_places():
@@ -59,7 +59,7 @@ def test_a_jump_is_flagged_and_alignment_leaves_its_frames_out():
     # the inter-ocular distance is 25.6
     record = scripted([[(moved(FACE, 14 * (k >= 7)), 2.0)] for k in range(10)])
     assert np.flatnonzero(tracks.jumps(record["points"], record["how"])).tolist() == [7]
-    assert faces.counts([record])["clips_jump"] == 1
+    assert faces.tell(record)["clips_jump"] == 1
     assert tracks.steady(record["points"], record["how"]).tolist() == [True] * 7 + [False] * 3
     made = align.align_frames([(k, np.zeros((200, 200), np.uint8)) for k in range(10)], record)
     np.testing.assert_allclose(made["matrix"], align.similarity(record["points"][0]))
@@ -155,4 +155,4 @@ def test_the_astronaut_is_answered_on_her_face(dlib):
         record = faces.label_frames(lambda: enumerate(frames), *dlib, whole_every=every)
         middle = (record["boxes"][:, :2] + record["boxes"][:, 2:]) / 2
         assert (np.abs(middle - (222, 127)).max(1) < 20).all() and (record["how"] == faces.PLAIN).all()
-        assert faces.counts([record])["clips_not_largest"] == 1
+        assert faces.tell(record)["clips_not_largest"] == 1

@@ -99,7 +99,8 @@ def make(cfg: Settings, folders: tuple[Path, Path], *, workers: int = 0, backend
     done = len(list(scratch.glob("*/frames/*")))
     if done:
         print(f"synthesize: reusing {done} of {clips} clips from an interrupted run", file=sys.stderr)
-    rows = parallel.work(render_subject, items, desc="synthesize", unit="subject", workers=workers, backend=backend)
+    rows = parallel.run_items(render_subject, items, desc="synthesize", unit="subject", workers=workers,
+                              backend=backend)
     for plan in plans:
         own = [row for (_, (release, _, _)), part in zip(items, rows, strict=True) if release is plan for row in part]
         store.write_csv(scratch / plan.name / "clips.csv", HEADER, own)

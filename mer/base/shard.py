@@ -1,0 +1,105 @@
+"""A shard that is open to be read; what it is, `mer/base/store.py` says, which writes it."""
+
+import errno
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mer.base.errors import MerError
+
+SCHEMA = 2  # version of the shards' layout, stored in every one of them
+
+
+def checksum(array: np.ndarray, before: int = 0) -> int:
+    """CRC-32 of an array's bytes, after those of `before`: it finds every flipped bit, at 3 GB/s and more."""
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, before)
+
+
+class Shard:
+    """A shard that is open to be read, clip by clip: `with store.Shard(path) as shard`.
+
+    Attributes:
+        about: what `write_shard` was given as `attrs`; clips: the ids, sorted.
+
+    Raises:
+        MerError: the file is missing, damaged, or of another version of the layout; an array is damaged or missing.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = path
+        with self._told():
+            self._file = h5py.File(path, "r")
+            if self._file.attrs.get("schema") != SCHEMA:
+                raise MerError(f"{path}: shard of schema {self._file.attrs.get('schema')}, expected {SCHEMA}, so made "
+                               "by another version of mer; delete it and run `dvc repro`")
+            self.about, self.clips = json.loads(self._file.attrs["about"]), list(self._file)
+
+    def __enter__(self) -> "Shard":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def __contains__(self, clip_id: str) -> bool:
+        return clip_id in self._file
+
+    def names(self, clip_id: str) -> list[str]:
+        """The arrays of a clip, sorted."""
+        with self._told():
+            return list(self._file[clip_id].keys())
+
+    def shape(self, clip_id: str, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and type of an array, of which nothing is read."""
+        with self._told():
+            return self._file[clip_id][name].shape, self._file[clip_id][name].dtype
+
+    def piece(self, clip_id: str, name: str, cut: tuple) -> np.ndarray:
+        """A part of an array; nobody has compared it with the checksum, see `compare`."""
+        with self._told():
+            return self._file[clip_id][name][cut]
+
+    def compare(self, clip_id: str, name: str, crc: int) -> None:
+        """Refuse an array whose bytes have another checksum than was written with it."""
+        with self._told():
+            if self._file[clip_id][name].attrs.get("crc32") != crc:
+                raise MerError(f"{self.path}: clip {clip_id}, {name}: damaged, its checksum differs; delete the file "
+                               "and run `dvc repro`")
+
+    def read(self, clip_id: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """The arrays of a clip, those of `names` that it has or all, each compared with its checksum."""
+        wanted = None if names is None else set(names)
+        found = {name: self.piece(clip_id, name, ()) for name in self.names(clip_id)
+                 if wanted is None or name in wanted}
+        for name, array in found.items():
+            self.compare(clip_id, name, checksum(np.asarray(array)))
+        return found
+
+    def digest(self) -> str:
+        """16 hexadecimal digits over all that the shard holds, by the arrays' checksums: no array is read."""
+        total = hashlib.sha256(json.dumps(self.about, sort_keys=True).encode())
+        with self._told():
+            for clip_id in self.clips:
+                for name, data in self._file[clip_id].items():
+                    about = clip_id, name, data.dtype.str, data.shape, int(data.attrs["crc32"])
+                    total.update(f"\n{about}".encode())
+        return total.hexdigest()[:16]
+
+    @contextmanager
+    def _told(self):
+        """What goes wrong with the file, in a line."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise MerError(f"{self.path}: no such shard; run `dvc repro` to make it") from None
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.ENOLCK, errno.EACCES) or "unable to lock" in str(error):
+                raise  # the file may be whole: another program has it open, or there are no locks; errors.main tells
+            raise MerError(f"{self.path}: unreadable HDF5 shard ({error}); delete it and run `dvc repro`") from None
+        except (KeyError, ValueError, AttributeError) as error:
+            raise MerError(f"{self.path}: damaged shard ({error}); delete it and run `dvc repro`") from None
