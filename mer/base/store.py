@@ -12,7 +12,7 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,13 +103,24 @@ def read_shard(path: str | Path, names: Iterable[str] | None = None) -> tuple[di
         MerError: the file is missing, damaged, or of another version of the layout; an array is damaged or missing.
     """
     wanted = None if names is None else set(names)
+    with opened(path) as file:
+        clips = {clip_id: _arrays(group, wanted, f"{path}: clip {clip_id}") for clip_id, group in file.items()}
+        return clips, json.loads(file.attrs["about"])
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[h5py.File]:
+    """A shard to read in.
+
+    Raises:
+        MerError: the file is missing, damaged, or of another version of the layout, as far as is read.
+    """
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("schema") != SCHEMA:
                 raise MerError(f"{path}: shard of schema {file.attrs.get('schema')}, expected {SCHEMA}, so made by "
                                "another version of mer; delete it and run `dvc repro`")
-            clips = {clip_id: _arrays(group, wanted, f"{path}: clip {clip_id}") for clip_id, group in file.items()}
-            return clips, json.loads(file.attrs["about"])
+            yield file
     except FileNotFoundError:
         raise MerError(f"{path}: no such shard; run `dvc repro` to make it") from None
     except OSError as error:
@@ -124,6 +135,15 @@ def _arrays(group: h5py.Group, wanted: set[str] | None, where: str) -> dict[str,
     """The arrays of a clip, each compared with its checksum."""
     found = {name: data[()] for name, data in group.items() if wanted is None or name in wanted}
     for name, array in found.items():
-        if group[name].attrs.get("crc32") != _crc(np.asarray(array)):
-            raise MerError(f"{where}, {name}: damaged, its checksum differs; delete the file and run `dvc repro`")
+        compare(group[name].attrs.get("crc32"), np.asarray(array), f"{where}, {name}")
     return found
+
+
+def compare(checksum: object, array: np.ndarray, where: str) -> None:
+    """Refuse an array that is not what was written.
+
+    Raises:
+        MerError: its CRC-32 is another one; `where` says of what.
+    """
+    if checksum != _crc(array):
+        raise MerError(f"{where}: damaged, its checksum differs; delete the file and run `dvc repro`")

@@ -19,7 +19,7 @@ from torch import nn
 
 from mer.base import portable
 from mer.base.errors import MerError
-from mer.training import checkpoint, gradients
+from mer.training import checkpoint, gradients, streaming
 from mer.training.batches import Clips
 
 
@@ -139,13 +139,14 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
         optimiser.load_state_dict(kept["optimiser"])
         start, log, evaluations = kept["step"], kept["log"], kept["evaluations"]
         print(f"{desc}: continuing at step {start} of {budget.steps}", file=sys.stderr)
+    sources = streaming.sources(clips, lambda step: task.pick(
+        clips, epoch_rows(rows, step, budget.batch, seed), budget, _draws(seed, step)), range(start, budget.steps))
     pending: list[tuple[int, dict[str, torch.Tensor]]] = []
     began = told = time.monotonic()
     model.train()
     for step in range(start, budget.steps):
         torch.manual_seed(derive(seed, "step", step))  # dropout
-        generator = torch.Generator().manual_seed(derive(seed, "batch", step))
-        batch = task.draw(clips, epoch_rows(rows, step, budget.batch, seed), budget, generator)
+        batch = task.draw(next(sources), epoch_rows(rows, step, budget.batch, seed), budget, _draws(seed, step))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, budget)
         with torch.autocast(device.type, torch.bfloat16, enabled=budget.precision == "bf16"):
@@ -173,6 +174,11 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
             left = (budget.steps - done) / rate
             print(f"{desc}: step {done}/{budget.steps}, {rate:.2f} step/s, ETA {left:.0f} s", file=sys.stderr)
     return log, evaluations
+
+
+def _draws(seed: int, step: int) -> torch.Generator:
+    """What a step's batch is drawn with."""
+    return torch.Generator().manual_seed(derive(seed, "batch", step))
 
 
 def _fetch(pending: list[tuple[int, dict[str, torch.Tensor]]], desc: str) -> list[dict]:

@@ -98,11 +98,12 @@ def test_two_crops_of_one_clip_differ_by_their_offsets_and_the_data_stay(clips):
 def test_flipping_twice_is_the_identity(clips):
     rows, zero = torch.arange(3), torch.zeros(3, dtype=torch.long)
     columns = torch.arange(3).expand(3, 3)
-    once = batches._cut(clips, rows, zero, zero, zero, torch.ones(3, dtype=torch.bool), columns, 40)
+    whole = batches.Wanted(rows, zero, columns)
+    once = batches._cut(clips.find(whole), zero, zero, torch.ones(3, dtype=torch.bool), 40)
     frames = (once.frames * 255).round().to(torch.uint8).permute(0, 2, 1, 3, 4)
     again = Clips(clips.entries, frames, once.points[:, None], once.flow.half(),
                   torch.stack([torch.zeros_like(once.pairs), once.pairs], -1), clips.label)
-    twice = batches._cut(again, rows, zero, zero, zero, torch.ones(3, dtype=torch.bool), columns, 40)
+    twice = batches._cut(again.find(whole), zero, zero, torch.ones(3, dtype=torch.bool), 40)
     plain = batches.test_batch(clips, rows, crop=40)
     assert torch.allclose(twice.frames, plain.frames) and torch.allclose(twice.flow, plain.flow)
     assert torch.allclose(twice.points, plain.points, atol=1e-4)
