@@ -9,7 +9,7 @@ import torch
 from mer.labels.points68 import MIRROR, POINTS
 from mer.labels.sampling import spaced
 from mer.models.mol import losses
-from mer.training import batches
+from mer.training import batches, inputs
 from mer.training.batches import Clips, Film
 
 
@@ -121,7 +121,7 @@ def test_a_batch_is_a_function_of_its_generator_and_uses_every_set_and_flip(clip
 
 def test_statistics_are_those_of_the_chosen_clips_alone(clips):
     rows = torch.tensor([0, 2])
-    mean, sd, residual, shape = batches.statistics(clips, rows)
+    mean, sd, residual, shape = inputs.statistics(clips, rows)
     pixels = clips.frames[rows, 0].double() / 255
     assert mean == pytest.approx(pixels.mean().item()) and sd == pytest.approx(pixels.std(unbiased=False).item())
     assert residual == pytest.approx((pixels - pixels.mean(1, keepdim=True)).square().mean().sqrt().item())
@@ -129,7 +129,7 @@ def test_statistics_are_those_of_the_chosen_clips_alone(clips):
     changed = clips.frames.clone()
     changed[1] = 0
     other = Clips(clips.entries, changed, clips.points, clips.flow, clips.pair, clips.label)
-    assert batches.statistics(other, rows)[:3] == (mean, sd, residual)
+    assert inputs.statistics(other, rows)[:3] == (mean, sd, residual)
 
 
 def test_a_model_without_flow_gets_no_flow(clips):

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mer.models.mol import losses
 from mer.models.mol.network import MOL
-from mer.training import batches, reading
+from mer.training import inputs, reading
 from mer.training.task import Method
 
 
@@ -27,7 +27,7 @@ class Folds(Method):
         return MOL(self.params.mol, n_classes)
 
     def fit(self, model, clips, rows, crop, *, fresh):
-        mean, sd, residual, shape = batches.statistics(clips, rows)
+        mean, sd, residual, shape = inputs.statistics(clips, rows)
         face = shape - (clips.shape[-1] - crop) // 2  # the mean face, in pixels of the centre crop
         model.fit_input(mean, sd, residual)
         if fresh:

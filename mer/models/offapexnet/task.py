@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from mer.models.offapexnet.network import OffApexNet
-from mer.training import batches, reading
+from mer.training import inputs, reading
 from mer.training.task import Method
 
 
@@ -25,7 +25,7 @@ class Folds(Method):
         return OffApexNet(self.params.offapexnet, n_classes)
 
     def fit(self, model, clips, rows, crop, *, fresh):
-        maps = torch.cat([model.maps(batches.flows(clips, part).flatten(0, 1).float()) for part in batches.parts(rows)])
+        maps = torch.cat([model.maps(inputs.flows(clips, part).flatten(0, 1).float()) for part in inputs.parts(rows)])
         model.fit_input(maps.square().mean().sqrt().item())
         return {}
 
