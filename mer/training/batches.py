@@ -1,6 +1,6 @@
 """Clips on the device as uint8, and batches made there: sampling, crop and flip of frames, landmarks and flow together.
 
-No transfer per step but a few random integers; of clips that are streamed (`reading`) also what was drawn of them.
+No transfer per step but a few random integers; of clips that are streamed also what was drawn of them.
 """
 
 from dataclasses import dataclass

@@ -5,6 +5,7 @@ is the network, the optimiser and the log.
 """
 
 import dataclasses
+import functools
 import math
 import os
 import sys
@@ -107,9 +108,12 @@ def epoch_rows(rows: torch.Tensor, step: int, batch: int, seed: int) -> torch.Te
     """The clips of a step: each epoch goes once through a permutation of `rows` drawn from (seed, epoch)."""
     per_epoch = epoch_steps(len(rows), batch)
     epoch, part = divmod(step, per_epoch)
-    generator = torch.Generator().manual_seed(derive(seed, "epoch", epoch))
-    order = torch.randperm(len(rows), generator=generator)
-    return rows[order[part * batch:(part + 1) * batch]]
+    return rows[_order(len(rows), derive(seed, "epoch", epoch))[part * batch:(part + 1) * batch]]
+
+
+@functools.lru_cache(maxsize=2)  # of millions of frames it takes as long as a step
+def _order(count: int, seed: int) -> torch.Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budget, *, seed: int, state: Path,

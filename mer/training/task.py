@@ -60,7 +60,10 @@ class Method:
                                    generator=generator)
 
     def pick(self, clips: Clips, rows: Tensor, budget: Budget, generator: torch.Generator) -> Clips:
-        """Of streamed clips, in a thread: clips that have at hand what `draw` will ask of a generator of this state."""
+        """Of streamed clips, in a thread: clips that have at hand what `draw` will ask with a generator of this state.
+
+        A method that draws otherwise overrides both.
+        """
         return batches.pick(clips, rows, crop=budget.crop, flip=budget.flip, flow_pairs=budget.flow_pairs,
                             generator=generator)
 

@@ -16,7 +16,7 @@ from mer.models.ma2mi.config import Config
 from mer.models.ma2mi.network import resize
 from mer.training import reading
 from mer.training.batches import Batch, Clips, Entry
-from mer.training.reading import StreamedClips, taken
+from mer.training.streamed import StreamedClips, taken
 from mer.training.streaming import Streamed
 
 
@@ -83,10 +83,13 @@ def load(data: Path, entries: tuple[Entry, ...], cfg: Config, sampling, *, devic
     Raises:
         MerError: a clip is in no shard, or an array is damaged.
     """
-    clips = reading.load(data, entries, sampling, with_flow=False, device=device, resident_gb=resident_gb)
-    streamed, mine = isinstance(clips, Streamed), [entry.clip for entry in entries]
+    mine = [entry.clip for entry in entries]
     told = columns(data / "aligned", mine, ("numbers", "annotation"))
     latents = columns(data / "latents", mine, pairs.moments(cfg)) if pairs.moments(cfg) else {}
+    beside = sum(2 * 2 * 2 * len(mine) * int(np.prod(column.row)) for column in latents.values())  # sides, ends, bytes
+    clips = reading.load(data, entries, sampling, with_flow=False, device=device, resident_gb=resident_gb,
+                         beside=beside)
+    streamed = isinstance(clips, Streamed)
     index = np.stack([ends(told["numbers"].whole(i), told["annotation"].whole(i)) for i in range(len(mine))])
     found = {name: torch.empty(2, len(mine), 2, *column.row, dtype=torch.float16, device=device)
              for name, column in latents.items() if not streamed}

@@ -16,7 +16,8 @@ from mer.labels.located import columns
 from mer.models.ma2mi.config import Config
 from mer.models.ma2mi.pairs import FoundPairs, Pairs, WantedPairs, centre, moments
 from mer.training.batches import Entry
-from mer.training.reading import labels, taken
+from mer.training.reading import labels
+from mer.training.streamed import taken
 from mer.training.streaming import Streamed, empty, fits
 
 
