@@ -67,6 +67,7 @@ class Train(Training):
     eval_every: int = knob(0, 10**6)
     inner_subjects: int = knob(1, 999)
     keep_checkpoints: bool = knob()
+    resident_gb: float | None = knob(0, 1e6, default=None, optional=True)  # older runs are without it
     portable: bool = knob()
 
 

@@ -25,8 +25,7 @@ def run() -> None:
         store.write_json(OUT / "summary.json", {"autoencoder": None, "clips": 0})
         cost.nothing("latents")
         return
-    from mer.models.ma2mi import autoencoder_training  # slow to import: after the check
-    from mer.models.ma2mi import pairs as latents
+    from mer.models.ma2mi import autoencoder_training, encoding, pairs  # slow to import: after the check
     from mer.training import engine  # slow to import: after the check
 
     device = engine.pick_device(p.train.device)
@@ -42,9 +41,9 @@ def run() -> None:
     summary = {"clips": 0, "frames": 0}
     if cfg.autoencoder == "conv_ae":
         summary |= autoencoder_training.run(p, [DATA / "aligned" / name for name in sources], scratch, OUT, device)
-    model, named = latents.open_autoencoder(cfg, OUT / "autoencoder.pt")
+    model, named = pairs.open_autoencoder(cfg, OUT / "autoencoder.pt")
     for name in encoded:
-        counts = latents.encode(model.to(device), DATA, name, OUT, crop=p.pretrain.crop, size=cfg.size)
+        counts = encoding.encode(model.to(device), DATA, name, OUT, crop=p.pretrain.crop, size=cfg.size)
         summary |= {key: summary[key] + count for key, count in counts.items()}
     store.write_json(OUT / "summary.json", {"autoencoder": named, **summary, "datasets": encoded,
                                           "made_with": environment.made_with("latents", "", *before,

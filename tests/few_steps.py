@@ -25,7 +25,7 @@ import torch  # noqa: E402
 
 from mer import params  # noqa: E402
 from mer.base.knobs import read_yaml  # noqa: E402
-from mer.models.ma2mi import autoencoder_training, pairs  # noqa: E402
+from mer.models.ma2mi import autoencoder_training, encoding, pairs  # noqa: E402
 from mer.models.ma2mi import task as ma2mi_task  # noqa: E402
 from mer.models.ma2mi.autoencoder import ConvAe  # noqa: E402
 from mer.training import engine  # noqa: E402
@@ -97,7 +97,7 @@ def trained(name: str, steps: int, batch: int) -> dict[str, str]:
               "weights": sha256(model.state_dict())}
     if name == "conv_ae":
         frames = data.frames.numpy()
-        made = pairs.encode_clip(model.eval(), frames, crop=p.pretrain.crop, size=p.ma2mi.size)
+        made = encoding.encode_clip(model.eval(), frames, crop=p.pretrain.crop, size=p.ma2mi.size)
         found["latents"] = hashlib.sha256(made["mean"].tobytes() + made["logvar"].tobytes()).hexdigest()[:12]
     else:
         said = list(engine.predict(model, task, data, rows[:2], crop=budget.crop))

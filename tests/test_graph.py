@@ -99,6 +99,13 @@ def test_a_stage_depends_on_the_parameters_that_it_reads(name):
     assert [key for key in read if key.split(".")[0] not in NO_RESULT and not covered(key, declared)] == []
 
 
+def test_where_the_data_lie_in_training_is_no_part_of_any_result_s_key():
+    declared = {key for stage in STAGES.values() for key in options(stage.get("params", []))}
+    assert "train" not in declared and "train.resident_gb" not in declared
+    named = set(options(STAGES["train"]["params"]))
+    assert {f"train.{key}" for key in PARAMS["train"]} - named == {"train.resident_gb"}
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_depends_on_the_profile_that_fills_its_parameters(name):
     declared = knobs(STAGES[name])
@@ -176,4 +183,4 @@ def test_models_and_training_need_only_a_bare_gpu_machine(package):
 
 def test_an_import_in_a_function_is_not_one_at_the_top():
     assert "yaml" not in imported_at_the_top("mer.params")  # it is imported when parameters are read
-    assert {"numpy", "mer.labels", "mer.labels.records"} <= imported_at_the_top("mer.training.batches")
+    assert {"numpy", "mer.labels", "mer.labels.located"} <= imported_at_the_top("mer.training.reading")

@@ -17,7 +17,7 @@ from mer.datasets.clips import Clip
 from mer.datasets.synthetic.plan import releases
 from mer.datasets.synthetic.release import render_subject
 from mer.labels import align, records
-from mer.models.ma2mi import autoencoder_training
+from mer.models.ma2mi import autoencoder_training, encoding
 from mer.models.ma2mi import losses as ma2mi_losses
 from mer.models.ma2mi import pairs as latents
 from mer.training import engine, entries, folds
@@ -125,7 +125,7 @@ def test_the_reconstruction_beats_copying_and_needs_the_condition(data, tmp_path
     engine.configure(2, "fp32")
     autoencoder_training.run(p, stores, tmp_path / "ae", tmp_path / "latents", "cpu")
     autoencoder, _ = latents.open_autoencoder(p.ma2mi, tmp_path / "latents/autoencoder.pt")
-    latents.encode(autoencoder, data, "own", data / "latents", crop=p.pretrain.crop, size=p.ma2mi.size)
+    encoding.encode(autoencoder, data, "own", data / "latents", crop=p.pretrain.crop, size=p.ma2mi.size)
     task = tasks.pretraining(p)
     pairs = task.load(data, plan.entries, "cpu")
     rows = torch.arange(len(pairs))

@@ -26,7 +26,7 @@ from mer.datasets.readers import plain as generic
 from mer.datasets.synthetic import plan, release
 from mer.evaluation import predictions, results
 from mer.labels import align, faces, flow, records
-from mer.models.ma2mi import pairs as latents
+from mer.models.ma2mi import encoding
 from mer.models.ma2mi.autoencoder import ConvAe
 from mer.runs import apply, finished, footage, networks
 from mer.training.checkpoint import read_safetensors
@@ -103,7 +103,7 @@ def _finish(root: Path, raw, knobs: dict) -> Path:
                           before={"excluded": [], "index": told})
         if p.ma2mi.keep_reconstruction:
             torch.manual_seed(0)
-            latents.encode(ConvAe(p.ma2mi.conv_ae_width).eval(), Path("data"), "synthetic", Path("data/latents"),
+            encoding.encode(ConvAe(p.ma2mi.conv_ae_width).eval(), Path("data"), "synthetic", Path("data/latents"),
                            crop=p.train.crop, size=p.ma2mi.size)
         train.run()
         tables = [predictions.read(path) for path in sorted(Path("data/folds").glob("*/*/predictions.csv"))]

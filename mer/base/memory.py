@@ -37,6 +37,35 @@ def _resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def free() -> int | None:
+    """Bytes that this process may still take: what the machine has left, less where its container (control group) or
+    its own limit leaves less. None where nobody tells."""
+    try:
+        import psutil  # not on a bare GPU machine
+    except ImportError:
+        return None
+    left = [psutil.virtual_memory().available]
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text(encoding="utf-8").strip()
+        if limit != "max":
+            stat = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
+            kept = int((group / "memory.current").read_text(encoding="utf-8"))
+            cached = int(stat["inactive_file"]) + int(stat["active_file"])  # given back when memory is short
+            left.append(int(limit) - kept + cached)
+    except (OSError, ValueError, KeyError):
+        pass
+    try:
+        import resource  # not on Windows
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if most != resource.RLIM_INFINITY:
+            left.append(most - psutil.Process().memory_info().vms)
+    except ImportError:
+        pass
+    return max(0, min(left))
+
+
 def tell(found: Mapping[str, int]) -> None:
     """Take in the `peak` of a worker: a process that outlives the map over its items, so that no parent sees it end."""
     for name, value in found.items():

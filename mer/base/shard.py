@@ -21,6 +21,16 @@ def checksum(array: np.ndarray, before: int = 0) -> int:
     return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, before)
 
 
+def compare(told: object, found: int, where: str) -> None:
+    """Refuse an array whose bytes have another checksum than was written with it.
+
+    Raises:
+        MerError: they differ; `where` says of what.
+    """
+    if told != found:
+        raise MerError(f"{where}: damaged, its checksum differs; delete the file and run `dvc repro`")
+
+
 class Shard:
     """A shard that is open to be read, clip by clip: `with store.Shard(path) as shard`.
 
@@ -64,12 +74,16 @@ class Shard:
         with self._told():
             return self._file[clip_id][name][cut]
 
+    def place(self, clip_id: str, name: str) -> tuple[int | None, tuple[int, ...], np.dtype, int]:
+        """Of an array the first byte in the file (None: it is not in one piece), shape, type and checksum."""
+        with self._told():
+            data = self._file[clip_id][name]
+            return data.id.get_offset(), data.shape, data.dtype, int(data.attrs["crc32"])
+
     def compare(self, clip_id: str, name: str, crc: int) -> None:
         """Refuse an array whose bytes have another checksum than was written with it."""
         with self._told():
-            if self._file[clip_id][name].attrs.get("crc32") != crc:
-                raise MerError(f"{self.path}: clip {clip_id}, {name}: damaged, its checksum differs; delete the file "
-                               "and run `dvc repro`")
+            compare(self._file[clip_id][name].attrs.get("crc32"), crc, f"{self.path}: clip {clip_id}, {name}")
 
     def read(self, clip_id: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """The arrays of a clip, those of `names` that it has or all, each compared with its checksum."""

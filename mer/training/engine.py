@@ -5,6 +5,7 @@ is the network, the optimiser and the log.
 """
 
 import dataclasses
+import functools
 import math
 import os
 import sys
@@ -19,7 +20,7 @@ from torch import nn
 
 from mer.base import portable
 from mer.base.errors import MerError
-from mer.training import checkpoint, gradients
+from mer.training import checkpoint, gradients, streaming
 from mer.training.batches import Clips
 
 
@@ -107,9 +108,12 @@ def epoch_rows(rows: torch.Tensor, step: int, batch: int, seed: int) -> torch.Te
     """The clips of a step: each epoch goes once through a permutation of `rows` drawn from (seed, epoch)."""
     per_epoch = epoch_steps(len(rows), batch)
     epoch, part = divmod(step, per_epoch)
-    generator = torch.Generator().manual_seed(derive(seed, "epoch", epoch))
-    order = torch.randperm(len(rows), generator=generator)
-    return rows[order[part * batch:(part + 1) * batch]]
+    return rows[_order(len(rows), derive(seed, "epoch", epoch))[part * batch:(part + 1) * batch]]
+
+
+@functools.lru_cache(maxsize=2)  # of millions of frames it takes as long as a step
+def _order(count: int, seed: int) -> torch.Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budget, *, seed: int, state: Path,
@@ -139,13 +143,14 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
         optimiser.load_state_dict(kept["optimiser"])
         start, log, evaluations = kept["step"], kept["log"], kept["evaluations"]
         print(f"{desc}: continuing at step {start} of {budget.steps}", file=sys.stderr)
+    sources = streaming.sources(clips, lambda step: task.pick(
+        clips, epoch_rows(rows, step, budget.batch, seed), budget, _draws(seed, step)), range(start, budget.steps))
     pending: list[tuple[int, dict[str, torch.Tensor]]] = []
     began = told = time.monotonic()
     model.train()
     for step in range(start, budget.steps):
         torch.manual_seed(derive(seed, "step", step))  # dropout
-        generator = torch.Generator().manual_seed(derive(seed, "batch", step))
-        batch = task.draw(clips, epoch_rows(rows, step, budget.batch, seed), budget, generator)
+        batch = task.draw(next(sources), epoch_rows(rows, step, budget.batch, seed), budget, _draws(seed, step))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, budget)
         with torch.autocast(device.type, torch.bfloat16, enabled=budget.precision == "bf16"):
@@ -173,6 +178,11 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
             left = (budget.steps - done) / rate
             print(f"{desc}: step {done}/{budget.steps}, {rate:.2f} step/s, ETA {left:.0f} s", file=sys.stderr)
     return log, evaluations
+
+
+def _draws(seed: int, step: int) -> torch.Generator:
+    """What a step's batch is drawn with."""
+    return torch.Generator().manual_seed(derive(seed, "batch", step))
 
 
 def _fetch(pending: list[tuple[int, dict[str, torch.Tensor]]], desc: str) -> list[dict]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mer.training import batches, checkpoint
+from mer.training import batches, checkpoint, reading
 from mer.training.batches import Batch, Clips, Entry
 from mer.training.engine import Budget
 
@@ -35,8 +35,9 @@ class Method:
         self.params = params
 
     def load(self, data: Path, entries: tuple[Entry, ...], device: str) -> Clips:
-        """The clips of a run on the device, read from the stores below `data`."""
-        return batches.load(data, entries, self.params.sampling, with_flow=False, device=device)
+        """The clips of a run on the device, read from the stores below `data`, or where they do not fit streamed."""
+        return reading.load(data, entries, self.params.sampling, with_flow=False, device=device,
+                            resident_gb=self.params.train.resident_gb)
 
     def build(self, n_classes: int) -> nn.Module:
         """A network with fresh weights."""
@@ -58,6 +59,14 @@ class Method:
         """A training batch of the clips `rows`; all randomness comes from `generator`."""
         return batches.train_batch(clips, rows, crop=budget.crop, flip=budget.flip, flow_pairs=budget.flow_pairs,
                                    generator=generator)
+
+    def pick(self, clips: Clips, rows: Tensor, budget: Budget, generator: torch.Generator) -> Clips:
+        """Of streamed clips, in a thread: clips that have at hand what `draw` will ask with a generator of this state.
+
+        A method that draws otherwise overrides both.
+        """
+        return batches.pick(clips, rows, crop=budget.crop, flip=budget.flip, flow_pairs=budget.flow_pairs,
+                            generator=generator)
 
     def test_batch(self, clips: Clips, rows: Tensor, crop: int) -> Batch:
         """The fixed batch that is evaluated."""

@@ -22,7 +22,7 @@ NAMES = [(short, name) for short in demands.PAPERS for name, spec in demands.pap
 BESIDE = {"model", "datasets", "classes", "protocol", "seeds", "profile", "selection", "shuffle_labels",
           "ma2mi.sd_vae", *(f"train.{key}" for key in (
               "device", "workers", "eval_every", "inner_subjects", "keep_checkpoints", "portable", "threads",
-              "checkpoint_every")), "pretrain.threads", "pretrain.checkpoint_every", "sampling.seed"}
+              "checkpoint_every", "resident_gb")), "pretrain.threads", "pretrain.checkpoint_every", "sampling.seed"}
 SECTIONS = {"kfold", "parallel", "synthetic", "index", "landmarks", "evaluate"}
 # Of labels that a model does not read, and of pretraining where the paper has none
 UNUSED = {"mol": ("dynamic.",), "fdp": ("flow.", "pretrain.", "train.flow_pairs"),

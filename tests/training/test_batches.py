@@ -9,7 +9,7 @@ import torch
 from mer.labels.points68 import MIRROR, POINTS
 from mer.labels.sampling import spaced
 from mer.models.mol import losses
-from mer.training import batches
+from mer.training import batches, inputs
 from mer.training.batches import Clips, Film
 
 
@@ -98,11 +98,12 @@ def test_two_crops_of_one_clip_differ_by_their_offsets_and_the_data_stay(clips):
 def test_flipping_twice_is_the_identity(clips):
     rows, zero = torch.arange(3), torch.zeros(3, dtype=torch.long)
     columns = torch.arange(3).expand(3, 3)
-    once = batches._cut(clips, rows, zero, zero, zero, torch.ones(3, dtype=torch.bool), columns, 40)
+    whole = batches.Wanted(rows, zero, columns)
+    once = batches._cut(clips.find(whole), zero, zero, torch.ones(3, dtype=torch.bool), 40)
     frames = (once.frames * 255).round().to(torch.uint8).permute(0, 2, 1, 3, 4)
     again = Clips(clips.entries, frames, once.points[:, None], once.flow.half(),
                   torch.stack([torch.zeros_like(once.pairs), once.pairs], -1), clips.label)
-    twice = batches._cut(again, rows, zero, zero, zero, torch.ones(3, dtype=torch.bool), columns, 40)
+    twice = batches._cut(again.find(whole), zero, zero, torch.ones(3, dtype=torch.bool), 40)
     plain = batches.test_batch(clips, rows, crop=40)
     assert torch.allclose(twice.frames, plain.frames) and torch.allclose(twice.flow, plain.flow)
     assert torch.allclose(twice.points, plain.points, atol=1e-4)
@@ -120,7 +121,7 @@ def test_a_batch_is_a_function_of_its_generator_and_uses_every_set_and_flip(clip
 
 def test_statistics_are_those_of_the_chosen_clips_alone(clips):
     rows = torch.tensor([0, 2])
-    mean, sd, residual, shape = batches.statistics(clips, rows)
+    mean, sd, residual, shape = inputs.statistics(clips, rows)
     pixels = clips.frames[rows, 0].double() / 255
     assert mean == pytest.approx(pixels.mean().item()) and sd == pytest.approx(pixels.std(unbiased=False).item())
     assert residual == pytest.approx((pixels - pixels.mean(1, keepdim=True)).square().mean().sqrt().item())
@@ -128,7 +129,7 @@ def test_statistics_are_those_of_the_chosen_clips_alone(clips):
     changed = clips.frames.clone()
     changed[1] = 0
     other = Clips(clips.entries, changed, clips.points, clips.flow, clips.pair, clips.label)
-    assert batches.statistics(other, rows)[:3] == (mean, sd, residual)
+    assert inputs.statistics(other, rows)[:3] == (mean, sd, residual)
 
 
 def test_a_model_without_flow_gets_no_flow(clips):

@@ -11,7 +11,7 @@ from training import test_folds as tools
 from mer import params
 from mer.base import store
 from mer.evaluation import predictions
-from mer.models.ma2mi import autoencoder_training
+from mer.models.ma2mi import autoencoder_training, encoding
 from mer.models.ma2mi import pairs as latents
 from mer.models.ma2mi.autoencoder import ConvAe
 from mer.models.ma2mi.config import needs_latents
@@ -55,7 +55,7 @@ def data(tmp_path_factory):
 def write_latents(folder) -> None:
     torch.manual_seed(0)
     model = ConvAe(SMALL["ma2mi"]["conv_ae_width"]).eval()
-    latents.encode(model, folder, "own", folder / "latents", crop=64, size=64)
+    encoding.encode(model, folder, "own", folder / "latents", crop=64, size=64)
     checkpoint.save(folder / "latents/autoencoder.pt", {"model": model.state_dict()})
     store.write_json(folder / "latents/summary.json", GREY)
 

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from mer.models.fdp import losses
 from mer.models.fdp.network import FDP
-from mer.training import batches
+from mer.training import inputs
 from mer.training.task import Method
 
 
@@ -22,7 +22,7 @@ class Folds(Method):
         return FDP(self.params.fdp, n_classes)
 
     def fit(self, model, clips, rows, crop, *, fresh):
-        model.fit_input(batches.statistics(clips, rows)[2])
+        model.fit_input(inputs.statistics(clips, rows)[2])
         if "dynamic" not in self.params.fdp.tasks:
             return {}
         return {"mean_image": losses.mean_dynamic_image(clips, rows, crop=crop, cfg=self.params.fdp)}

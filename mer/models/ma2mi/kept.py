@@ -1,20 +1,48 @@
 """Fine-tuning that keeps the reconstruction (Table 2): a fold's clips as for any network, and their latents."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mer.labels import records
+from mer.base.columns import Column
+from mer.labels.located import columns
 from mer.labels.sampling import ends
 from mer.models.ma2mi import pairs
 from mer.models.ma2mi.autoencoder import pixel_latent
 from mer.models.ma2mi.config import Config
 from mer.models.ma2mi.network import resize
-from mer.training import batches
+from mer.training import reading
 from mer.training.batches import Batch, Clips, Entry
+from mer.training.streamed import StreamedClips, taken
+from mer.training.streaming import Streamed
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A request for the latents of the clips `rows` (B,)."""
+
+    rows: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedLatents(Streamed):
+    """Where the latents of onset and apex lie; ends: (N, 2), their positions in each clip."""
+
+    ends: np.ndarray
+    moments: dict[str, Column]
+    device: torch.device
+
+    def _read(self, wanted: Rows) -> dict[str, Tensor]:
+        """(B, 2, 2, 4, s, s) each, upright and mirrored, in the machine's memory."""
+        rows, index = wanted.rows.tolist(), self.ends[wanted.rows.numpy()]
+        found = {}
+        for name, column in self.moments.items():
+            both = np.concatenate([index, index + column.lead[rows, 1:]], axis=1)
+            found[name] = taken(column, rows, both, self.device).unflatten(1, (2, 2))
+        return found
 
 
 @dataclass(frozen=True)
@@ -28,24 +56,57 @@ class Kept(Clips):
     mean: Tensor | None = None
     logvar: Tensor | None = None
 
+    def moments(self, rows: Tensor, flips: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Mean and log-variance (B, 2, 4, s, s) of the clips `rows` (B,), of those that `flips` (B,) says mirrored."""
+        index = flips.long(), rows.to(self.label.device)
+        return tuple(None if kept is None else kept[index] for kept in (self.mean, self.logvar))
 
-def load(data: Path, entries: tuple[Entry, ...], cfg: Config, sampling, *, device: str) -> Kept:
-    """The folds' clips on the device, and unless in pixel space the latents of onset and apex from data/latents.
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedKept(StreamedClips):
+    """As `Kept`; latents: where they lie."""
+
+    latents: StreamedLatents
+
+    def moments(self, rows: Tensor, flips: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """As `Kept.moments`."""
+        found = self.latents.fetch(Rows(rows.cpu()))
+        index = torch.arange(len(rows), device=flips.device), flips.long()
+        return tuple(found[name].to(flips.device, non_blocking=True)[index] if name in found else None
+                     for name in ("mean", "logvar"))
+
+
+def load(data: Path, entries: tuple[Entry, ...], cfg: Config, sampling, *, device: str,
+         resident_gb: float | None = None) -> Kept | StreamedKept:
+    """The folds' clips, and unless in pixel space the latents of onset and apex in data/latents, which go with them.
 
     Raises:
-        MerError: a clip is in no shard.
+        MerError: a clip is in no shard, or an array is damaged.
     """
-    clips = batches.load(data, entries, sampling, with_flow=False, device=device)
-    wanted: dict[str, list] = {name: [None] * len(entries) for name in pairs.moments(cfg)}
-    for dataset in sorted({entry.clip.dataset for entry in entries}) if wanted else ():
-        rows = {entry.clip.clip_id: i for i, entry in enumerate(entries) if entry.clip.dataset == dataset}
-        mine = [entries[i].clip for i in rows.values()]
-        aligned = records.read(data / "aligned" / dataset, mine, ("numbers", "annotation"))[0]
-        for clip_id, record in records.read(data / "latents" / dataset, mine, tuple(wanted))[0].items():
-            for name, values in wanted.items():
-                values[rows[clip_id]] = record[name][:, ends(**aligned[clip_id])]
-    found = {name: torch.from_numpy(np.stack(values, axis=1)).to(device) for name, values in wanted.items()}
-    return Kept(*(getattr(clips, f.name) for f in fields(clips)), **found)
+    mine = [entry.clip for entry in entries]
+    told = columns(data / "aligned", mine, ("numbers", "annotation"))
+    latents = columns(data / "latents", mine, pairs.moments(cfg)) if pairs.moments(cfg) else {}
+    beside = sum(2 * 2 * 2 * len(mine) * int(np.prod(column.row)) for column in latents.values())  # sides, ends, bytes
+    clips = reading.load(data, entries, sampling, with_flow=False, device=device, resident_gb=resident_gb,
+                         beside=beside)
+    streamed = isinstance(clips, Streamed)
+    index = np.stack([ends(told["numbers"].whole(i), told["annotation"].whole(i)) for i in range(len(mine))])
+    found = {name: torch.empty(2, len(mine), 2, *column.row, dtype=torch.float16, device=device)
+             for name, column in latents.items() if not streamed}
+    for name, column in latents.items():
+        for i in range(len(mine)):
+            values = column.whole(i)  # streamed: compared with its checksum, no more
+            if not streamed:
+                found[name][:, i] = torch.from_numpy(values[:, index[i]])
+    given = {f.name: getattr(clips, f.name) for f in fields(clips)}
+    if not streamed:
+        return Kept(**given, **found)
+    return StreamedKept(**given, latents=StreamedLatents(ends=index, moments=latents, device=clips.label.device))
+
+
+def pick(clips: StreamedKept, rows: Tensor) -> StreamedKept:
+    """Streamed clips with their latents read too."""
+    return replace(clips, latents=clips.latents.ahead(Rows(rows)))
 
 
 def with_latents(clips: Kept, rows: Tensor, batch: Batch, cfg: Config, generator: torch.Generator) -> pairs.PairBatch:
@@ -54,10 +115,10 @@ def with_latents(clips: Kept, rows: Tensor, batch: Batch, cfg: Config, generator
     They are those of the upright or mirrored centre crop, while crop and turn of the frames are drawn: encoding each
     draw would cost more than all the rest. In pixel space what DiT sees is what the encoders see.
     """
-    if clips.mean is None:
+    mean, logvar = clips.moments(rows, batch.flips)
+    if mean is None:
         small = resize(batch.frames.flatten(0, 1), cfg.size)
         latents = pixel_latent(small).unflatten(0, batch.frames.shape[:2])
     else:
-        rows = rows.to(clips.label.device)
-        latents = pairs.sampled(clips, (batch.flips.long(), rows), generator)
+        latents = pairs.sampled(mean, logvar, generator)
     return pairs.PairBatch(batch.frames, latents, None, None, batch.label)

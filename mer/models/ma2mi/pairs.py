@@ -1,21 +1,16 @@
 """Frames of whole clips, their cached latents, and the pairs (I_t, I_{t+d}) that MA2MI is pretrained on.
 
-A frozen autoencoder costs three times all the rest of a step, so every frame is encoded once, upright and mirrored
-(Eq. 7), and kept as float16: relative error 5e-4 of latents whose standard deviation is about 1. Whole clips stay in
-the machine's memory (63 kB a frame of 224 pixels); the device is given a batch of them.
+Whole clips stay in the machine's memory (63 kB a frame of 224 pixels), or where that is too small in their shards
+(`pair_reading`); the device is given a batch of them.
 """
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mer.base import store
-from mer.datasets.clips import read_clips
-from mer.labels import records
 from mer.models.ma2mi.autoencoder import ConvAe, pixel_latent
 from mer.models.ma2mi.config import Config
 from mer.models.ma2mi.losses import random_affine, warp_images
@@ -58,38 +53,6 @@ def centre(frames: Tensor, crop: int) -> Tensor:
     return frames[..., top : top + crop, left : left + crop]
 
 
-@torch.no_grad()
-def encode_clip(autoencoder: SdVae | ConvAe, frames: np.ndarray, *, crop: int, size: int, batch: int = 32) -> dict:
-    """The record of one clip's aligned frames (T, H, W) uint8, centre crop: mean and logvar (2, T, 4, s, s) float16.
-
-    The first axis: upright, and of the mirrored picture (which is not the mirrored latent).
-    """
-    device = autoencoder.scale.device
-    upright = centre(torch.from_numpy(frames), crop)
-    moments = [torch.stack(autoencoder.encode(pictures(part.to(device), size))).half().cpu()
-               for part in torch.cat([upright, upright.flip(-1)]).split(batch)]
-    mean, logvar = torch.cat(moments, dim=1).unflatten(1, (2, len(frames))).numpy()
-    return {"mean": mean, "logvar": logvar}
-
-
-def encode(autoencoder: SdVae | ConvAe, data: Path, dataset: str, out: Path, *, crop: int, size: int) -> dict:
-    """Encode every aligned clip of a dataset into `<out>/<dataset>/`; returns the numbers of clips and frames."""
-    from mer.base import environment, parallel  # here: a bare GPU machine that trains has no progress bar
-
-    folder = data / "aligned" / dataset
-    clips, summary = read_clips(folder / "clips.csv"), store.read_json(folder / "summary.json")
-    aligned = records.read(folder, clips, ("frames",))[0]
-    made = {}
-    for clip_id, record in parallel.progress(aligned.items(), total=len(aligned), desc=f"latents {dataset}",
-                                             unit="clip"):
-        made[clip_id] = encode_clip(autoencoder, record["frames"], crop=crop, size=size)
-    counts = {"clips": len(made), "frames": sum(len(record["frames"]) for record in aligned.values())}
-    before = {**summary, "made_with": environment.made_with("latents", dataset, summary)}
-    records.write(out / dataset, "latents", clips, made, before=before, summary={"dataset": dataset, **counts},
-                  attrs={"units": "scaled latents; first axis: upright, mirrored", "crop": crop, "size": size})
-    return counts
-
-
 @dataclass(frozen=True)
 class Pairs:
     """All frames of a run's clips, one after another, on the CPU; its batches go to the device of `label`.
@@ -112,6 +75,30 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.entries)
 
+    def fetch(self, wanted: "WantedPairs") -> "FoundPairs":
+        """What a batch is made of."""
+        index = self.start[wanted.rows, None] + wanted.at
+        return FoundPairs(self.frames[index], *(
+            None if kept is None else kept[wanted.flips[:, None], index] for kept in (self.mean, self.logvar)))
+
+
+@dataclass(frozen=True)
+class WantedPairs:
+    """Of the clips `rows` (B,) the frames `at` (B, 2), positions in the clip; flips: (B,), 1 = mirrored latents."""
+
+    rows: Tensor
+    at: Tensor
+    flips: Tensor
+
+
+@dataclass(frozen=True)
+class FoundPairs:
+    """Upright frames (B, 2, H, W) uint8; mean, logvar: (B, 2, 4, s, s) float16, None where not needed; on the CPU."""
+
+    frames: Tensor
+    mean: Tensor | None
+    logvar: Tensor | None
+
 
 @dataclass(frozen=True)
 class PairBatch:
@@ -131,45 +118,17 @@ class PairBatch:
     label: Tensor
 
 
-def load(data: Path, entries: tuple[Entry, ...], cfg: Config, *, crop: int, device: str) -> Pairs:
-    """Read every frame of `entries` from data/aligned and, unless in pixel space, the latents from data/latents.
-
-    Raises:
-        MerError: a clip is in no shard.
-    """
-    frames, latents = ([None] * len(entries) for _ in range(2))
-    wanted = moments(cfg)
-    for dataset in sorted({entry.clip.dataset for entry in entries}):
-        rows = {entry.clip.clip_id: i for i, entry in enumerate(entries) if entry.clip.dataset == dataset}
-        clips = [entries[i].clip for i in rows.values()]
-        aligned = records.read(data / "aligned" / dataset, clips, ("frames",))[0]
-        encoded = records.read(data / "latents" / dataset, clips, wanted)[0] if wanted else {}
-        for clip_id, i in rows.items():
-            frames[i] = centre(torch.from_numpy(aligned[clip_id]["frames"]), crop)
-            latents[i] = encoded.get(clip_id)
-    length = torch.tensor([len(clip) for clip in frames])
-
-    def joined(name: str) -> Tensor | None:
-        if name not in wanted:
-            return None
-        return torch.from_numpy(np.concatenate([record[name] for record in latents], axis=1))
-
-    return Pairs(entries, torch.cat(frames), length.cumsum(0) - length, length, joined("mean"), joined("logvar"),
-                 torch.tensor([entry.label for entry in entries], device=device))
-
-
 def moments(cfg: Config) -> tuple[str, ...]:
     """What is read of data/latents."""
     return {"mean": ("mean",), "sample": ("mean", "logvar")}[cfg.posterior] if cfg.autoencoder != "none" else ()
 
 
-def sampled(kept, index: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
-    """Latents (B, 2, 4, s, s) float32 at `index` of what has `mean` and `logvar`: the mean, or with both a sample."""
-    latents = kept.mean[index].float()
-    if kept.logvar is None:
-        return latents
-    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-    return latents + (kept.logvar[index].float() / 2).exp() * noise
+def sampled(mean: Tensor, logvar: Tensor | None, generator: torch.Generator) -> Tensor:
+    """Latents (B, 2, 4, s, s) float32: the mean, or with both a sample."""
+    if logvar is None:
+        return mean.float()
+    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+    return mean.float() + (logvar.float() / 2).exp() * noise
 
 
 def draw_pairs(length: Tensor, interval: tuple[int, int], generator: torch.Generator) -> Tensor:
@@ -193,20 +152,31 @@ def pair_batch(pairs: Pairs, rows: Tensor, cfg: Config, *, flip: bool, generator
     of half of the clips are mirrored.
     """
     device, count = pairs.label.device, len(rows)
-    index = pairs.start[rows, None] + draw_pairs(pairs.length[rows], cfg.interval, generator)
-    flips = torch.randint(2, (count,), generator=generator) if flip else torch.zeros(count, dtype=torch.int64)
-    crops = pairs.frames[index].to(device)
-    crops = torch.where(flips[:, None, None, None].bool().to(device), crops.flip(-1), crops)
+    wanted = _draw(pairs, rows, cfg, flip, generator)
+    found = pairs.fetch(wanted)
+    crops = found.frames.to(device, non_blocking=True)
+    crops = torch.where(wanted.flips[:, None, None, None].bool().to(device), crops.flip(-1), crops)
     frames = pictures(crops, cfg.size)
-    if pairs.mean is None:
+    if found.mean is None:
         latents = pixel_latent(frames.flatten(0, 1)).unflatten(0, (count, 2))
     else:
-        latents = sampled(pairs, (flips[:, None], index), generator).to(device)
+        latents = sampled(found.mean, found.logvar, generator).to(device)
     theta = warped = None
     if cfg.position_loss:
         theta = random_affine(count, rotation=cfg.rotation, translation=cfg.translation, generator=generator).to(device)
         warped = warp_images(frames[:, 0], theta)
     return PairBatch(frames, latents, warped, theta, pairs.label[rows.to(device)])
+
+
+def pick(pairs, rows: Tensor, cfg: Config, *, flip: bool, generator: torch.Generator):
+    """Streamed pairs with that read which `pair_batch` will draw from a generator in the same state."""
+    return pairs.ahead(_draw(pairs, rows, cfg, flip, generator))
+
+
+def _draw(pairs: Pairs, rows: Tensor, cfg: Config, flip: bool, generator: torch.Generator) -> WantedPairs:
+    at = draw_pairs(pairs.length[rows], cfg.interval, generator)
+    flips = torch.randint(2, (len(rows),), generator=generator) if flip else torch.zeros(len(rows), dtype=torch.int64)
+    return WantedPairs(rows, at, flips)
 
 
 def turned(frames: Tensor, degrees: float, generator: torch.Generator) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mer.models.ma2mi import kept, network, pairs, reconstruction
+from mer.models.ma2mi import kept, network, pair_reading, pairs, reconstruction
 from mer.models.ma2mi.config import ENCODER_WEIGHTS, frozen, latent_shape, loss_weights
 from mer.models.ma2mi.losses import ma2mi_losses
 from mer.models.ma2mi.network import MIACNet
@@ -43,7 +43,8 @@ class Folds(_Ma2mi):
 
     def load(self, data, entries, device):
         if self.cfg.keep_reconstruction:
-            return kept.load(data, entries, self.cfg, self.params.sampling, device=device)
+            return kept.load(data, entries, self.cfg, self.params.sampling, device=device,
+                             resident_gb=self.params.train.resident_gb)
         return super().load(data, entries, device)
 
     def placeholders(self, frames):
@@ -56,6 +57,10 @@ class Folds(_Ma2mi):
 
     def carry_over(self, model, pretrained, classes):
         network.carry_over(model, pretrained["model"])
+
+    def pick(self, clips, rows, budget, generator):
+        picked = super().pick(clips, rows, budget, generator)
+        return kept.pick(picked, rows) if self.cfg.keep_reconstruction else picked
 
     def draw(self, clips, rows, budget, generator):
         batch = batches.train_batch(clips, rows, crop=budget.crop, flip=budget.flip, flow_pairs=0, generator=generator)
@@ -82,7 +87,11 @@ class Reconstruction(_Ma2mi):
         return self.network(0, reconstruct=True)
 
     def load(self, data, entries, device):
-        return pairs.load(data, entries, self.cfg, crop=self.params.pretrain.crop, device=device)
+        return pair_reading.load(data, entries, self.cfg, crop=self.params.pretrain.crop, device=device,
+                                 resident_gb=self.params.train.resident_gb)
+
+    def pick(self, clips, rows, budget, generator):
+        return pairs.pick(clips, rows, self.cfg, flip=budget.flip, generator=generator)
 
     def draw(self, clips, rows, budget, generator):
         return pairs.pair_batch(clips, rows, self.cfg, flip=budget.flip, generator=generator)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mer.models.mol import losses
 from mer.models.mol.network import MOL
-from mer.training import batches
+from mer.training import inputs, reading
 from mer.training.task import Method
 
 
@@ -20,15 +20,15 @@ class Folds(Method):
         self.classifies = "mer" in params.mol.tasks
 
     def load(self, data, entries, device):
-        return batches.load(data, entries, self.params.sampling, with_flow="flow" in self.params.mol.tasks,
-                            device=device)
+        return reading.load(data, entries, self.params.sampling, with_flow="flow" in self.params.mol.tasks,
+                            device=device, resident_gb=self.params.train.resident_gb)
 
     def build(self, n_classes):
         return MOL(self.params.mol, n_classes)
 
     def fit(self, model, clips, rows, crop, *, fresh):
-        mean, sd, residual, shape = batches.statistics(clips, rows)
-        face = shape - (clips.frames.shape[-1] - crop) // 2  # the mean face, in pixels of the centre crop
+        mean, sd, residual, shape = inputs.statistics(clips, rows)
+        face = shape - (clips.shape[-1] - crop) // 2  # the mean face, in pixels of the centre crop
         model.fit_input(mean, sd, residual)
         if fresh:
             model.set_mean_shape(face.cpu())

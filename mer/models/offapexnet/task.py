@@ -1,9 +1,10 @@
 """OFF-ApexNet in training: the flow from onset to apex, and the class."""
 
+import torch
 from torch.nn import functional
 
 from mer.models.offapexnet.network import OffApexNet
-from mer.training import batches
+from mer.training import inputs, reading
 from mer.training.task import Method
 
 
@@ -17,14 +18,15 @@ class Folds(Method):
         self.weights = {"mer": 1.0}
 
     def load(self, data, entries, device):
-        return batches.load(data, entries, self.params.sampling, with_flow=True, device=device)
+        return reading.load(data, entries, self.params.sampling, with_flow=True, device=device,
+                            resident_gb=self.params.train.resident_gb)
 
     def build(self, n_classes):
         return OffApexNet(self.params.offapexnet, n_classes)
 
     def fit(self, model, clips, rows, crop, *, fresh):
-        flow = clips.flow[rows.to(clips.label.device)].flatten(0, 1).float()
-        model.fit_input(model.maps(flow).square().mean().sqrt().item())
+        maps = torch.cat([model.maps(inputs.flows(clips, part).flatten(0, 1).float()) for part in inputs.parts(rows)])
+        model.fit_input(maps.square().mean().sqrt().item())
         return {}
 
     def forward(self, model, batch):

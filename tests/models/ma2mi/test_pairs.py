@@ -8,6 +8,7 @@ import torch
 
 from mer.base import store
 from mer.base.errors import MerError
+from mer.models.ma2mi import encoding, pair_reading
 from mer.models.ma2mi import pairs as latents
 from mer.models.ma2mi.autoencoder import ConvAe
 from mer.models.ma2mi.config import Config
@@ -116,7 +117,7 @@ def test_pictures_are_resized_without_a_shift():
 def test_latents_of_a_clip_are_those_of_its_pictures(tmp_path):
     model = autoencoder()
     frames = np.random.default_rng(0).integers(0, 256, (5, 36, 36), np.uint8)
-    record = latents.encode_clip(model, frames, crop=32, size=32, batch=3)
+    record = encoding.encode_clip(model, frames, crop=32, size=32, batch=3)
     assert record["mean"].shape == record["logvar"].shape == (2, 5, 4, 4, 4) and record["mean"].dtype == np.float16
     pictures = latents.pictures(torch.from_numpy(frames)[:, 2:34, 2:34], 32)
     for side, values in enumerate((pictures, pictures.flip(-1))):
@@ -136,7 +137,7 @@ def entries_of(tmp_path, lengths=(6, 4)):
         record = {"frames": frames, "numbers": np.arange(10, 10 + n), "annotation": np.array([10, 12, 9 + n])}
         store.write_shard(tmp_path / f"aligned/set/p{i}.h5", {f"c{i}": record})
         store.write_shard(tmp_path / f"latents/set/p{i}.h5",
-                          {f"c{i}": latents.encode_clip(model, frames, crop=32, size=32)})
+                          {f"c{i}": encoding.encode_clip(model, frames, crop=32, size=32)})
         found.append(Entry(SimpleNamespace(clip_id=f"c{i}", dataset="set", subject=f"set/p{i}"), i))
     for stage in ("aligned", "latents"):
         store.write_json(tmp_path / stage / "set/summary.json", {"excluded": []})
@@ -145,7 +146,7 @@ def entries_of(tmp_path, lengths=(6, 4)):
 
 def test_a_store_is_read_in_the_order_of_the_entries(tmp_path):
     entries = entries_of(tmp_path)
-    found = latents.load(tmp_path, entries[::-1], CFG, crop=32, device="cpu")
+    found = pair_reading.load(tmp_path, entries[::-1], CFG, crop=32, device="cpu")
     assert found.start.tolist() == [0, 4] and found.length.tolist() == [4, 6] and found.label.tolist() == [1, 0]
     assert found.frames.shape == (10, 32, 32) and found.mean.shape == (2, 10, 4, 4, 4) and found.logvar is None
     assert len(found) == 2
@@ -153,9 +154,9 @@ def test_a_store_is_read_in_the_order_of_the_entries(tmp_path):
     mean, _ = model.encode(latents.pictures(found.frames[4:], 32))
     torch.testing.assert_close(found.mean[0, 4:].float(), mean, rtol=1e-3, atol=1e-3)
     sampled = Config(**{**vars(CFG), "posterior": "sample"})
-    assert latents.load(tmp_path, entries, sampled, crop=32, device="cpu").logvar.shape == (2, 10, 4, 4, 4)
+    assert pair_reading.load(tmp_path, entries, sampled, crop=32, device="cpu").logvar.shape == (2, 10, 4, 4, 4)
     plain = Config(**{**vars(CFG), "autoencoder": "none"})
-    assert latents.load(tmp_path, entries, plain, crop=32, device="cpu").mean is None
+    assert pair_reading.load(tmp_path, entries, plain, crop=32, device="cpu").mean is None
 
 
 def test_the_chosen_autoencoder_is_opened_or_the_run_stops(tmp_path):
