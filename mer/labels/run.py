@@ -47,7 +47,7 @@ def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[t
     parallel.clear_scratch(name, keep=scratch)
     cost.begin(name, *decides, scratch=scratch)
     records = parallel.work(fn, items, desc=f"{stage} {dataset}", workers=p.parallel.workers,
-                            backend=p.parallel.backend, scratch=scratch)
+                            on=p.parallel, scratch=scratch)
     return dict(zip((name for name, _ in items), records, strict=True))
 
 
