@@ -46,30 +46,21 @@ def run(fn: Callable, items: Sequence[tuple[str, object]], *, desc: str, unit: s
         MerError: the cluster is out of reach, or lost; a worker sees something else than this process; an item ends
             every process that tries it.
     """
-    with _quiet(), _client(on, workers) as client:
+    _quiet()
+    with _client(on, workers) as client:
         yield from _Map(client, fn, items, desc, unit, gpus).results()
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Dask tells in its log what comes here as an exception."""
+def _quiet() -> None:
+    """Dask tells in its log, from now on to nobody, what comes here as an exception."""
     try:
         importlib.import_module("distributed")
     except ImportError:
         raise MerError("params.yaml: parallel.backend = 'dask', but distributed is missing; pip install -e "
                        "'.[cluster]'") from None
-    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.comm",
-                                                    "distributed.worker", "distributed.scheduler", "bokeh")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", message="Sending large graph")
 
 
 @contextlib.contextmanager
@@ -81,7 +72,7 @@ def _client(on: Parallel, workers: int) -> Iterator[Any]:
         target: Any = where
         if where == "local":  # one worker, whose threads each have a process
             target = stack.enter_context(LocalCluster(n_workers=1, threads_per_worker=workers, processes=False,
-                                                      memory_limit=0, dashboard_address=None))
+                                                      memory_limit=0, dashboard_address="127.0.0.1:0"))
         elif where == "slurm":
             target = stack.enter_context(_slurm(on.workers))
         try:
@@ -92,7 +83,8 @@ def _client(on: Parallel, workers: int) -> Iterator[Any]:
         try:
             yield client
         finally:
-            client.close(timeout=REACH if client.status == "running" else 0)
+            with contextlib.suppress(TimeoutError):  # of one that is lost nobody waits for the end
+                client.close(timeout=REACH if client.status == "running" else 0)
 
 
 def _slurm(jobs: int) -> Any:

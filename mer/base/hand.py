@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import cloudpickle  # distributed brings it
 
 from mer.base import environment, graph, memory, portable
+from mer.base.errors import MerError
 
 IDLE = 600.0  # seconds without an item after which it ends: a client that was killed cannot end it
 SEEN = 10.0  # seconds that a network drive may take to show a file to another machine
@@ -65,7 +66,8 @@ def answer(content: bytes) -> tuple[str, bytes]:
         fn, item = pickle.loads(content)
         return "done", cloudpickle.dumps((fn(item), memory.peak()))
     except Exception as error:
-        error.add_note("".join(traceback.format_exception(error)))
+        if not isinstance(error, MerError):
+            error.add_note("".join(traceback.format_exception(error)))
         with contextlib.suppress(Exception):
             return "error", cloudpickle.dumps(error)
         return "error", pickle.dumps(RuntimeError("".join(traceback.format_exception(error))))
