@@ -67,7 +67,7 @@ def _quiet() -> None:
 def _client(on: Parallel, workers: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
-    where = on.cluster or os.environ.get("DASK_SCHEDULER_ADDRESS") or "local"
+    where = on.where
     with contextlib.ExitStack() as stack:
         target: Any = where
         if where == "local":  # one worker, whose threads each have a process

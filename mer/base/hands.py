@@ -5,6 +5,7 @@ So an item has the run's folder, code, instruction set and environment, on whate
 This module travels to the workers by value: they need no mer of their own, and it imports none.
 """
 
+import contextlib
 import os
 import pickle
 import signal
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
@@ -108,16 +109,17 @@ class Hands(WorkerPlugin):
 
 def do(name: str, item: bytes) -> Answer:
     """The task that Dask runs: an item, by the worker's processes of the run `name`."""
-    return get_worker().plugins[name].do(item)
+    plugin: Any = get_worker().plugins[name]
+    return plugin.do(item)
 
 
-def send(to: BinaryIO, content: bytes) -> None:
+def send(to: Any, content: bytes) -> None:
     """A frame: its length in eight bytes, and it."""
     to.write(struct.pack("<Q", len(content)) + content)
     to.flush()
 
 
-def receive(source: BinaryIO) -> Any:
+def receive(source: Any) -> Any:
     """What the next frame holds; EOFError where none comes any more."""
     head = source.read(8)
     if len(head) < 8:
@@ -129,9 +131,7 @@ def receive(source: BinaryIO) -> Any:
 def end(process: subprocess.Popen) -> None:
     """Kill a process with all that it started."""
     if hasattr(os, "killpg"):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     else:  # Windows
         process.kill()

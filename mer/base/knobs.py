@@ -6,6 +6,7 @@ Every error names the key, the value, and what was expected.
 import dataclasses
 import difflib
 import operator
+import os
 import re
 import types
 import typing
@@ -53,6 +54,13 @@ class Parallel:
             raise ValueError(f"devices = {list(self.devices)}; expected of cpu, cuda:0, cuda:1 ...")
         if len({name.split(":")[0] for name in self.devices}) > 1:
             raise ValueError(f"devices = {list(self.devices)}; expected all of one kind, whose bytes differ")
+
+    @property
+    def where(self) -> str:
+        """`here`: processes of this machine; of dask `local`, `slurm` or the address of a scheduler."""
+        if self.backend == "loky":
+            return "here"
+        return self.cluster or os.environ.get("DASK_SCHEDULER_ADDRESS") or "local"
 
 
 HERE = Parallel(0, "loky")  # processes of this machine, one per core
