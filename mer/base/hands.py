@@ -135,3 +135,4 @@ def end(process: subprocess.Popen) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     else:  # Windows
         process.kill()
+    process.wait()
