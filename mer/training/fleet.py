@@ -44,7 +44,7 @@ def places(plan: Plan, jobs: int, pretraining: bool = False) -> list[str]:
 
     named, workers = list(plan.params.parallel.devices), 0 if pretraining else plan.params.train.workers
     if not named and plan.device == "cpu":
-        section = plan.params.pretrain if pretraining else plan.params.train
+        section = getattr(plan.params, "pretrain" if pretraining else "train")  # of train the folds read no other
         named = ["cpu"] * max(1, parallel.cores() // section.threads)
     elif not named:
         named = [f"cuda:{index}" for index in range(torch.cuda.device_count())]

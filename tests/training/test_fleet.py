@@ -69,7 +69,9 @@ def test_a_file_that_an_interrupted_run_left_is_taken(p, stores, tmp_path, monke
         assert not (tmp_path / folds.SHARED).exists()
 
 
+@pytest.mark.slow
 def test_folds_and_seeds_on_two_workers_over_tcp_of_which_one_is_killed(alone, p, stores, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")  # of the extra `cluster`
     monkeypatch.chdir(tmp_path)
     before = tmp_path / "pretraining"
     with processes.started(tmp_path / "dask") as dask:
