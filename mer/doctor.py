@@ -200,6 +200,9 @@ def settings(root: Path) -> Iterator[Check]:
         if p.parallel.backend == "dask" and not _installed("distributed"):
             yield Check("FAIL", "params.yaml: parallel.backend = dask, but distributed is missing; "
                                 "pip install -e .[cluster]")
+        if p.parallel.cluster == "slurm" and not _installed("dask-jobqueue"):
+            yield Check("FAIL", "params.yaml: parallel.cluster = slurm, but dask-jobqueue is missing; "
+                                "pip install dask-jobqueue")
     try:
         from mer.labels.faces import predictor_path
 

@@ -16,7 +16,7 @@ import dataclasses
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mer import params
@@ -84,9 +84,9 @@ def run() -> None:
     settings = {value: with_value(p, key, value) for value in values}
 
     from mer.evaluation.protocols import inner_subjects
-    from mer.training import choice, engine, entries, folds
+    from mer.training import choice, engine, entries, fleet, folds
 
-    device = engine.pick_device(p.train.device)
+    device = fleet.pick_device(p)
     clips, classes = entries.collect(DATA, {name: label_set(name, p.classes, DATA / "aligned") for name in p.datasets})
     people = {entry.subject for entry in clips}
     for name in asked.leave_out:
@@ -96,16 +96,15 @@ def run() -> None:
     people -= set(asked.leave_out)
     plans = {value: folds.Plan(changed, DATA, clips, classes, None, parallel.scratch_dir("tune"), device)
              for value, changed in settings.items()}
-    workers = p.train.workers or max(1, parallel.cores() // p.train.threads if device == "cpu" else 1)
     if asked.inside:
-        _inside(key, plans, asked.subjects, workers)
+        _inside(key, plans, asked.subjects)
         return
     jobs = []
     for value, plan in plans.items():
         for draw in range(3 if asked.draws is None else asked.draws):
             held = set(inner_subjects(people, asked.subjects, (p.seeds[0], "tune", draw)))
             jobs.append((value, choice.without(plan, held, engine.derive(p.seeds[0], "tune", draw), range(len(clips)))))
-    results = parallel.run_items(choice.judge, jobs, desc=f"tune {key}", unit="training", workers=workers)
+    results = _trained(choice.judge, jobs, plans, f"tune {key}", "training")
     rows = _pooled(zip((value for value, _ in jobs), results, strict=True))
     header = [key, "log_likelihood", "accuracy", "validation_clips"]
     store.write_csv(Path("reports/tune") / f"{key}.csv", header, rows)
@@ -113,6 +112,13 @@ def run() -> None:
     best = max(rows, key=lambda row: row[1])[0]
     print(f"best by log-likelihood: dvc exp run -S {key}={best}")
     print(f"written: reports/tune/{key}.csv", file=sys.stderr)
+
+
+def _trained(fn: Callable, jobs: list[tuple[str, object]], plans: dict, desc: str, unit: str) -> list:
+    """As `fleet.run`; each process reads the clips of the values that it is given, which may differ."""
+    from mer.training import fleet
+
+    return fleet.run(fn, jobs, next(iter(plans.values())), desc=desc, unit=unit, share=False)
 
 
 def _pooled(results: Iterable[tuple[str, tuple[float, int, int]]]) -> list[list]:
@@ -130,7 +136,7 @@ def _tell(key: str, rows: list[list], classes: int) -> None:
         print(f"{value:>16} {likelihood:15.4f} {accuracy:9.3f}")
 
 
-def _inside(key: str, plans: dict, subjects: int, workers: int) -> None:
+def _inside(key: str, plans: dict, subjects: int) -> None:
     """Choose in each fold alone, then test the choice there."""
     from mer.evaluation import metrics, predictions, significance
     from mer.training import choice, folds
@@ -138,12 +144,12 @@ def _inside(key: str, plans: dict, subjects: int, workers: int) -> None:
     (first, *_), seed = plans.values(), next(iter(plans.values())).params.seeds[0]
     parts = folds.split(first)
     jobs = [(value, choice.inside(plan, fold, subjects, seed)) for value, plan in plans.items() for fold in parts]
-    results = parallel.run_items(choice.judge, jobs, desc=f"tune {key}", unit="training", workers=workers)
+    results = _trained(choice.judge, jobs, plans, f"tune {key}", "training")
     found = dict(zip([(value, fold.name) for value in plans for fold in parts], results, strict=True))
     chosen = {fold.name: max(plans, key=lambda value, fold=fold: found[value, fold.name][0]) for fold in parts}
     last = [(fold.name, (choice.outside(plans[value], fold, seed), fold.name, seed))
             for value in plans for fold in parts if chosen[fold.name] == value]  # each plan's clips are loaded once
-    done = parallel.run_items(choice.tested, last, desc="tune, chosen", unit="fold", workers=workers)
+    done = _trained(choice.tested, last, plans, "tune, chosen", "fold")
     tables = {name: table for (name, _), table in zip(last, done, strict=True)}
     out, t = Path("reports/tune") / f"{key}-inside.csv", predictions.concat(done)
     held = {fold.name: sorted({first.entries[i].subject for i in trial.test})

@@ -19,7 +19,7 @@ def run() -> None:
     """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     p = params.load()
     from mer.reporting import pretraining_plots
-    from mer.training import engine, entries, folds, pretrain  # slow to import: after the check
+    from mer.training import engine, entries, fleet, folds, pretrain  # slow to import: after the check
     from mer.training import task as tasks
 
     shutil.rmtree(PLOTS, ignore_errors=True)
@@ -31,7 +31,7 @@ def run() -> None:
         cost.nothing("pretrain")
         store.write_csv(PLOTS / "losses.csv", ["step", "total"], [])  # `dvc plots show` looks for it
         return
-    device = engine.pick_device(p.train.device)
+    device = fleet.pick_device(p)
     sets = {name: label_set(name, p.pretrain.classes, DATA / "aligned") for name in p.pretrain.sources}
     entries.refuse_known_faces(DATA, p.pretrain.sources, p.datasets)
     clips, classes = entries.collect(DATA, sets, unlabelled=not task.labelled)
@@ -41,9 +41,9 @@ def run() -> None:
     cost.begin("pretrain", decides, device, p.seeds, scratch=scratch, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, None, scratch, device)
     print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {pretrain.steps(plan)} steps on {device}")
+    fleet.run(pretrain.run_seed, pretrain.jobs(plan), plan, desc="pretrain", unit="seed", pretraining=True)
     made = {seed: scratch / str(seed) for seed in p.seeds}
     for seed, folder in made.items():
-        pretrain.run(plan, seed, scratch)
         leave = shutil.ignore_patterns("examples.h5", ".*.tmp")  # faces, which are drawn below; what was being written
         shutil.copytree(folder, OUT / str(seed), dirs_exist_ok=True, ignore=leave)
     told = {"numbers": {"steps": pretrain.steps(plan), **pretrain.summarise(made)},

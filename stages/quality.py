@@ -31,7 +31,7 @@ def measure(dataset: str, set_name: str, p: params.Params) -> quality.Quality:
     picked = quality.chosen([c for c in records.labelled(aligned, clips) if c.clip_id in class_of], FLOW_CLIPS)
     quality.measure_flow(result, parallel.run_items(
         functools.partial(quality.onset_apex_item, aligned=aligned, raw_root=root), [(c.clip_id, c) for c in picked],
-        desc=f"quality {dataset}", unit="clip", workers=p.parallel.workers, backend=p.parallel.backend))
+        desc=f"quality {dataset}", unit="clip", workers=p.parallel.workers, on=p.parallel))
     note = " (synthetic data)" if result.numbers["is_synthetic"] else ""
     quality_plots.draw(result, Path("reports/plots/labels") / dataset, f"{dataset}{note}")
     return result

@@ -20,7 +20,7 @@ def run() -> None:
     p = knobs.sections(synthetic=Synthetic, parallel=knobs.Parallel)
     environment.tell("synthesize", environment.read(environment.RECORD))
     roots = {"micro": raw_root("synthetic"), "macro": raw_root("synthetic_macro")}
-    release.make(p.synthetic, (roots["micro"], roots["macro"]), workers=p.parallel.workers, backend=p.parallel.backend)
+    release.make(p.synthetic, (roots["micro"], roots["macro"]), on=p.parallel)
     contact_sheet.write(roots, Path("reports/plots/synthetic"))
     cost.end("synthesize")
 

@@ -16,10 +16,10 @@ def run() -> None:
     """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     p = params.load()
     from mer.evaluation import predictions
-    from mer.training import engine, entries, folds  # slow to import: after the check
+    from mer.training import engine, entries, fleet, folds  # slow to import: after the check
     from mer.training import task as tasks
 
-    device = engine.pick_device(p.train.device)
+    device = fleet.pick_device(p)
     sets = {name: label_set(name, p.classes, DATA / "aligned") for name in p.datasets}
     clips, classes = entries.collect(DATA, sets)
     before = tasks.pretraining(p)
@@ -30,9 +30,7 @@ def run() -> None:
     plan = folds.Plan(p, DATA, clips, classes, DATA / "pretrained" if before else None, scratch, device)
     jobs = [(seed, fold) for seed in p.seeds for fold in folds.split(plan)]
     todo = [(fold.name, (plan, seed, fold)) for seed, fold in jobs if not folds.is_done(plan, seed, fold)]
-    workers = p.train.workers or max(1, parallel.cores() // p.train.threads if device == "cpu" else 1)
-    parallel.run_items(folds.run_fold, todo, desc="train", unit="fold", workers=workers,
-                       initial=folds.report_reuse(plan, jobs))
+    fleet.run(folds.run_fold, todo, plan, desc="train", unit="fold", initial=folds.report_reuse(plan, jobs))
     if before and before.classifies:
         source = label_set(p.pretrain.sources[0], p.pretrain.classes, DATA / "aligned")
         groups = entries.groups(source, next(iter(sets.values())))

@@ -4,12 +4,15 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from mer.base.graph import closure, models
+from mer import params
+from mer.base.graph import closure, inputs, models
+from mer.base.knobs import Parallel
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -104,6 +107,16 @@ def test_where_the_data_lie_in_training_is_no_part_of_any_result_s_key():
     assert "train" not in declared and "train.resident_gb" not in declared
     named = set(options(STAGES["train"]["params"]))
     assert {f"train.{key}" for key in PARAMS["train"]} - named == {"train.resident_gb"}
+
+
+def test_where_a_run_is_worked_on_runs_no_stage_again_that_makes_a_result(monkeypatch, tmp_path):
+    """Only `check`, which passes the same file on, and the page name the whole of params.yaml."""
+    assert {name for name, stage in STAGES.items() if covered("parallel.cluster", knobs(stage))} == {"check", "report"}
+    monkeypatch.chdir(ROOT)
+    p = params.load()
+    other = replace(p, parallel=Parallel(7, "dask", "slurm", ("cpu", "cpu")))
+    for name in ("flow", "pretrain", "train", "latents"):
+        assert inputs(name, p, item="none", of=()) == inputs(name, other, item="none", of=())
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -29,7 +29,7 @@ from raw_releases.micro import write_casme2
 
 from mer import params
 
-PROGRAMS = ("python", "dvc", "git", "pip", "pytest", "mer")
+PROGRAMS = ("python", "dvc", "git", "pip", "pytest", "mer", "dask")
 RUN = ("python -m mer.", "dvc metrics diff", "dvc plots diff", "dvc dag", "dvc fetch", "dvc add ", "git add ",
        "git commit ")
 NOT_RUN = {
@@ -39,6 +39,10 @@ NOT_RUN = {
     "pip install torch==2.13.0": "the CUDA build, gigabytes",
     "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cu126": "the CUDA build, gigabytes",
     "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu": "an index that CI does not reach",
+    "pip install -e .[cluster]": "an extra, which CI installs",
+    **dict.fromkeys(("dask scheduler", "dask worker tcp://first:8786 --nthreads 8",
+                     "dask worker tcp://first:8786 --nthreads 2 --resources GPU=2"), "tests/cluster.py starts such"),
+    "python tests/bench/cluster.py": "a measurement of minutes",
     "python -m stages.code": "writes dvc.yaml; test_graph compares it",
     "python -m mer.datasets frames films/ data/raw/affwild2/cropped_aligned": "tests/datasets/test_video.py does",
     **{f"python -m mer.datasets {name}": "named only; other lines have its arguments"
@@ -226,6 +230,9 @@ def test_its_program_knows_all_its_options(command):
         pins = [f"torch=={version('torch').partition('+')[0]}"] if "torch" in words[1] else []
         assert words[1] in ("-e", "--no-deps", *pins) and all(
             (ROOT / name).is_file() for option, name in itertools.pairwise(words) if option == "-r")
+    elif program == "dask":
+        usage = run(ROOT, sys.executable, "-m", f"distributed.cli.dask_{words[0]}", "--help").out
+        assert all(word in usage for word in words if word.startswith("-")) and "Usage: " in usage
     else:
         assert shutil.which(program) or program in ("pytest", "mer")
 

@@ -6,6 +6,7 @@ Every error names the key, the value, and what was expected.
 import dataclasses
 import difflib
 import operator
+import os
 import re
 import types
 import typing
@@ -36,10 +37,33 @@ def knob(low: float | None = None, high: float | None = None, *, above: float | 
 
 @dataclass(frozen=True)
 class Parallel:
-    """Section `parallel`: processes (0: one per core), and who runs them."""
+    """Section `parallel`: processes (0: one per core), who runs them and where; no result depends on any of it."""
 
     workers: int = knob(0, 4096)
     backend: str = knob(choices=("loky", "dask"))
+    cluster: str | None = knob(default=None, optional=True, note="local, slurm or tcp://host:port")
+    devices: tuple[str, ...] = knob(repeat=True, default=(), optional=True, note="cpu, cuda:0, cuda:1 ...")
+
+    def __post_init__(self) -> None:
+        if self.cluster is not None and not re.fullmatch(r"local|slurm|(tcp|tls|ucx)://[^\s/]+:\d+", self.cluster):
+            raise ValueError(f"cluster = {self.cluster!r}; expected null, local, slurm or tcp://host:port")
+        if self.cluster is not None and self.backend != "dask":
+            raise ValueError(f"cluster = {self.cluster!r} with backend = {self.backend!r}; expected backend = dask")
+        wrong = [name for name in self.devices if not re.fullmatch(r"cpu|cuda:\d+", name)]
+        if wrong:
+            raise ValueError(f"devices = {list(self.devices)}; expected of cpu, cuda:0, cuda:1 ...")
+        if len({name.split(":")[0] for name in self.devices}) > 1:
+            raise ValueError(f"devices = {list(self.devices)}; expected all of one kind, whose bytes differ")
+
+    @property
+    def where(self) -> str:
+        """`here`: processes of this machine; of dask `local`, `slurm` or the address of a scheduler."""
+        if self.backend == "loky":
+            return "here"
+        return self.cluster or os.environ.get("DASK_SCHEDULER_ADDRESS") or "local"
+
+
+HERE = Parallel(0, "loky")  # processes of this machine, one per core
 
 
 def sections(path: str | Path = "params.yaml", **kinds: type) -> types.SimpleNamespace:

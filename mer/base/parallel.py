@@ -11,8 +11,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import joblib
@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from mer.base import environment, graph, memory, store
+from mer.base.knobs import HERE, Parallel
 
 _locks: dict[Path, FileLock] = {}  # folders that this process works in
 
@@ -90,32 +91,40 @@ def cores() -> int:
 
 
 def run_items(fn: Callable, items: Sequence[tuple[str, object]], *, desc: str, unit: str, workers: int = 0,
-              backend: str = "loky", initial: int = 0) -> list:
+              on: Parallel = HERE, initial: int = 0, gpus: bool = False) -> list:
     """Run `fn(item)` for each (name, item) and return the results in order.
 
     Args:
-        workers: processes; 0 means one per core. With one worker or one item everything runs in this process.
-        backend: `loky` (processes here) or `dask` (the cluster named by DASK_SCHEDULER_ADDRESS; needs mer[cluster]).
+        workers: processes; 0 means one per core. With one worker or one item everything runs in this process. Of a
+            cluster elsewhere those that it has count.
+        on: params.yaml's section `parallel`: processes here, or a Dask cluster (needs mer[cluster]).
         initial: items done before, for the progress bar.
+        gpus: of a cluster's workers, those that declare GPUs are meant.
     """
     count = min(workers or cores(), max(len(items), 1))
-    if count == 1 and backend == "loky":
+    if on.backend == "dask" and items:
+        from mer.base import cluster
+
+        done = cluster.run(fn, items, desc=desc, unit=unit, on=on, workers=count, gpus=gpus)
+    elif count == 1:
         with progress(items, total=len(items) + initial, desc=desc, unit=unit, initial=initial) as bar:
             return [fn(item) for _, item in bar]
-    if backend == "dask":
-        from distributed import Client  # optional extra
-
-        Client(os.environ.get("DASK_SCHEDULER_ADDRESS"))
+    else:
+        done = _pool(fn, items, count)
     results: list = [None] * len(items)
-    with joblib.parallel_config(backend=backend, n_jobs=count):
-        with _interrupts_held():
-            done = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")(
-                joblib.delayed(_indexed)(fn, index, item) for index, (_, item) in enumerate(items))
-        with progress(done, total=len(items) + initial, desc=desc, unit=unit, initial=initial) as bar:
-            for index, result, peak in bar:
-                results[index] = result
-                memory.tell(peak)
+    with closing(done), progress(done, total=len(items) + initial, desc=desc, unit=unit, initial=initial) as bar:
+        for index, result, peak in bar:
+            results[index] = result
+            memory.tell(peak)
     return results
+
+
+def _pool(fn: Callable, items: Sequence[tuple[str, object]], count: int) -> Generator[tuple[int, object, dict]]:
+    """Processes of this machine, which the next map finds as they are: with what they have imported and read."""
+    with joblib.parallel_config(backend="loky", n_jobs=count), _interrupts_held():
+        done = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")(
+            joblib.delayed(_indexed)(fn, index, item) for index, (_, item) in enumerate(items))
+    yield from done
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 from mer.base import store
+from mer.base.knobs import HERE, Parallel
 from mer.base.parallel import run_items
 
 
 def work(fn: Callable, items: Sequence[tuple[str, object]], scratch: Path, *, desc: str, attrs: dict | None = None,
-         unit: str = "clip", workers: int = 0, backend: str = "loky", made: Container[str] = ()) -> None:
+         unit: str = "clip", workers: int = 0, on: Parallel = HERE, made: Container[str] = ()) -> None:
     """Apply `fn`, which returns a dict of arrays, to every item; see `run_items` for the arguments that are not here.
 
     Each result is written to `scratch/<name>.h5` by the process that made it, and goes nowhere else. What is there, or
@@ -23,7 +24,7 @@ def work(fn: Callable, items: Sequence[tuple[str, object]], scratch: Path, *, de
     if done:
         print(f"{desc}: reusing {done} of {len(items)} {unit}s from an interrupted run", file=sys.stderr)
     run_items(_Keep(fn, scratch, attrs), [(name, (name, item)) for name, item in missing], desc=desc, unit=unit,
-              workers=workers, backend=backend, initial=done)
+              workers=workers, on=on, initial=done)
 
 
 def kept(scratch: Path, name: str) -> Path:

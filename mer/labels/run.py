@@ -62,7 +62,7 @@ def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[t
     disk.ask(f"{stage} {dataset}", size * (1 + workers / (len(wanted) or 1)) - disk.used(scratch.rglob("*")),
              scratch, Path("data"))
     cost.begin(name, *decides, scratch=scratch)
-    how = {"workers": p.parallel.workers, "backend": p.parallel.backend}
+    how = {"workers": p.parallel.workers, "on": p.parallel}
     work(fn, items, scratch, attrs=attrs, desc=f"{stage} {dataset}", made=shards.joined(scratch, wanted), **how)
     join = shards.Join(scratch, attrs, tell, names)
     made = parallel.run_items(join, [(name, (name, ids)) for name, ids in wanted.items()],

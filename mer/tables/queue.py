@@ -18,6 +18,8 @@ from mer.runs import collect
 from mer.runs.collect import Collected
 from mer.tables.rows import departures, differing, experiment, known, label, matches, method, paper, together
 
+RUNS = "parallel."  # keys that change no number: runs of any such value count
+
 
 @dataclass(frozen=True)
 class Job:
@@ -62,7 +64,7 @@ def plan(book: dict, name: str, fixed: dict[str, object], datasets: list[str], f
                 planned[key] = _overrides(raw, wanted, fixed, f"table {name}, {label(spec, row)}", papers)
             p, changes = planned[key]
             flat = collect.flat(p)
-            wanted = wanted | papers | {key: _plain(flat[key]) for key in fixed}
+            wanted = wanted | papers | {key: _plain(flat[key]) for key in fixed if not key.startswith(RUNS)}
             if any(column["metric"] in run.metrics and matches(wanted, run) for run in found.runs):
                 count["done"] += 1
             elif any(not differing(wanted, other) for other in found.pending):
@@ -122,9 +124,14 @@ def run(words: list[str]) -> None:
         _say(f"{told}; nothing is left to queue")
     elif args.run:
         _say(f"{told}; {len(jobs)} experiments queued, `dvc queue start` runs them in the background, "
-             "`dvc exp run --run-all` here")
+             "`dvc exp run --run-all` here" + _where(jobs[0].params.parallel.where))
     else:
         _say(f"{told}; {len(jobs)} experiments fill them (--run queues them)")
+
+
+def _where(place: str) -> str:
+    """What carries out the folds of a queued experiment, where that is not this machine alone."""
+    return "" if place in ("here", "local") else f"; their folds on the Dask cluster: {place}"
 
 
 def _say(text: str) -> None:

@@ -7,7 +7,8 @@ pictures) and model.pt.
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from mer.evaluation.protocols import Fold
 from mer.training import checkpoint, engine, gradients
 from mer.training import task as tasks
 from mer.training.batches import Clips, Entry
+
+SHARED = ".shared/clips.pt"  # of the scratch folder; hidden, since it is no finished fold
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,41 @@ def is_done(plan: Plan, seed: int, fold: Fold) -> bool:
 
 
 @functools.lru_cache(maxsize=1)
-def load_clips(plan: Plan) -> Clips:
-    """The run's clips on the device, read once per process."""
-    return plan.task.load(plan.data, plan.entries, plan.device)
+def load_clips(plan: Plan, pretraining: bool = False) -> Clips:
+    """The run's clips on the device, once per process: those of `shared`, else read from the stores.
+
+    pretraining: as the task before the folds reads them.
+    """
+    path = plan.scratch / SHARED
+    if path.is_file():  # ours, so that any class may be in it; what was on a GPU goes to that of this process
+        return torch.load(path, mmap=True, weights_only=False, map_location=lambda storage, place: (
+            storage if place == "cpu" else storage.cuda()))
+    return _read(plan, pretraining)
+
+
+def _read(plan: Plan, pretraining: bool) -> Clips:
+    task = tasks.pretraining(plan.params) if pretraining else plan.task
+    return task.load(plan.data, plan.entries, plan.device)
+
+
+@contextmanager
+def shared(plan: Plan, wanted: bool = True, pretraining: bool = False) -> Iterator[None]:
+    """Inside, all processes of a machine have one copy of the run's clips, mapped from a file in the scratch folder.
+
+    The system keeps a page once, whoever reads it; on a GPU each process has a copy of its own.
+    """
+    path = plan.scratch / SHARED
+    if wanted:
+        if not path.is_file():
+            with store.atomic(path) as temporary, open(temporary, "wb") as file:
+                torch.save(_read(plan, pretraining), file)
+        print(f"{'pretrain' if pretraining else 'train'}: {path.stat().st_size / 2**20:.1f} MB of clips, one copy in "
+              "memory for all processes", file=sys.stderr)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps a file that is mapped
+            path.unlink(missing_ok=True)
 
 
 def run_fold(job: tuple[Plan, int, Fold]) -> None:

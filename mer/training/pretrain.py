@@ -12,12 +12,22 @@ from mer.training import task as tasks
 from mer.training.folds import Plan
 
 
+def jobs(plan: Plan) -> list[tuple[str, tuple[Plan, int]]]:
+    """What `run_seed` is given, with its name: of each seed of the run."""
+    return [(f"seed {seed}", (plan, seed)) for seed in plan.params.seeds]
+
+
+def run_seed(job: tuple[Plan, int]) -> None:
+    """`run`, of (plan, seed), into the plan's scratch folder: as a job among others."""
+    plan, seed = job
+    run(plan, seed, plan.scratch)
+
+
 def run(plan: Plan, seed: int, out: Path) -> None:
     """Train one network on all of the plan's clips and write `<out>/<seed>/{model.pt, diagnostics.json, log.csv}`.
 
     Where tasks share a trunk also gradients.csv, and with a model that has something to show (MA2MI's reconstruction)
-    examples.h5. Resumes at a step; log.csv comes
-    last and marks it complete.
+    examples.h5. Resumes at a step; log.csv comes last and marks it complete.
     """
     p = plan.params
     engine.configure(p.pretrain.threads, p.train.precision)
@@ -25,7 +35,7 @@ def run(plan: Plan, seed: int, out: Path) -> None:
     if (target / "log.csv").exists():
         return
     task = tasks.pretraining(p)
-    clips = task.load(plan.data, plan.entries, plan.device)
+    clips = folds.load_clips(plan, pretraining=True)
     rows = torch.tensor(trained_on(task, len(clips)))
     if p.shuffle_labels:
         clips = folds.shuffled(clips, rows, engine.derive(seed, "pretrain", "shuffle"))

@@ -112,6 +112,11 @@ def test_a_run_counts_only_with_the_same_profile_and_the_values_of_S(raw):
         jobs, _ = planned("mol-8", raw, collected(full), **fixed)
         assert len(jobs) == left, fixed
     assert "pretrain.sources=[]" in jobs[0].overrides
+    jobs, count = planned("mol-8", raw, collected(full), parallel__backend="dask",
+                          parallel__cluster="tcp://10.0.0.1:8786")
+    assert len(jobs) == 3 and count["done"] == 2  # where it runs changes no number
+    assert {"parallel.backend=dask", 'parallel.cluster="tcp://10.0.0.1:8786"'} <= set(jobs[0].overrides)
+    assert jobs[0].params.parallel.where == "tcp://10.0.0.1:8786"
 
 
 def test_a_run_without_the_number_of_the_column_does_not_fill_it(raw):
@@ -212,6 +217,15 @@ def test_commands_stand_alone_on_stdout(monkeypatch, capsys):
         called(monkeypatch, capsys, "queue", "mol8")
     with pytest.raises(MerError, match="data/raw/smic does not exist"):
         called(monkeypatch, capsys, "queue", "mol-5", "--run")
+    queued = []
+    monkeypatch.setattr(queue, "_invisible", lambda p: [])
+    monkeypatch.setattr(queue, "_dvc", lambda job: queued.append(job.command))
+    told = called(monkeypatch, capsys, "queue", "mol-5", "--run")
+    assert "1 experiments queued" in told.err and "Dask" not in told.err
+    on = ("-S", "parallel.backend=dask", "-S", "parallel.cluster=tcp://10.0.0.1:8786")
+    told = called(monkeypatch, capsys, "queue", "mol-5", "--run", *on)
+    assert told.err.rstrip().endswith("here; their folds on the Dask cluster: tcp://10.0.0.1:8786")
+    assert len(queued) == 2 and 'parallel.cluster="tcp://10.0.0.1:8786"' in queued[1]
 
 
 @pytest.fixture

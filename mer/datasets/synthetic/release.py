@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from mer.base import cost, environment, parallel, store
+from mer.base.knobs import HERE, Parallel
 from mer.datasets.synthetic.plan import Release, Settings, releases
 from mer.datasets.synthetic.render import MAX_GRADIENT, Subject
 from mer.datasets.synthetic.script import Script, write_script
@@ -78,7 +79,7 @@ def render_subject(task: tuple[Release, int, Path]) -> list[tuple]:
     return rows
 
 
-def make(cfg: Settings, folders: tuple[Path, Path], *, workers: int = 0, backend: str = "loky") -> None:
+def make(cfg: Settings, folders: tuple[Path, Path], *, on: Parallel = HERE) -> None:
     """Render the micro and the macro release of the `synthetic` parameters into their folders, replacing them.
 
     Everything is rendered into the stage's scratch folder and moved when both releases are complete. A run that was
@@ -99,8 +100,7 @@ def make(cfg: Settings, folders: tuple[Path, Path], *, workers: int = 0, backend
     done = len(list(scratch.glob("*/frames/*")))
     if done:
         print(f"synthesize: reusing {done} of {clips} clips from an interrupted run", file=sys.stderr)
-    rows = parallel.run_items(render_subject, items, desc="synthesize", unit="subject", workers=workers,
-                              backend=backend)
+    rows = parallel.run_items(render_subject, items, desc="synthesize", unit="subject", workers=on.workers, on=on)
     for plan in plans:
         own = [row for (_, (release, _, _)), part in zip(items, rows, strict=True) if release is plan for row in part]
         store.write_csv(scratch / plan.name / "clips.csv", HEADER, own)
