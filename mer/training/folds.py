@@ -22,7 +22,7 @@ from mer.training import checkpoint, engine, gradients
 from mer.training import task as tasks
 from mer.training.batches import Clips, Entry
 
-SHARED = ".shared/clips.pt"  # of the scratch folder; hidden, since it is no finished fold
+SHARED = ".clips.pt"  # in the scratch folder; hidden, since it is no finished fold
 
 
 @dataclass(frozen=True)
