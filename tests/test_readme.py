@@ -75,6 +75,7 @@ NOT_RUN = {
     "python -m mer.bench mol_step fdp_step --out theirs.csv": "a measurement of minutes",
     "python tests/bench/demo.py": "a measurement of ten minutes",
     "python tests/bench/scaling.py --quick": "a measurement of minutes",
+    "python tests/bench/scaling.py --times 1 8 --subjects 1 --stages landmarks align flow": "likewise",
     "python tests/bench/mol_step.py": "a measurement of minutes",
     "python tests/bench/processors.py": "minutes, and needs an emulator",
     "python tests/bench/ma2mi_step.py --size 64 --width 0.25 --dit 64,2,4 --batch 8": "a measurement of minutes",

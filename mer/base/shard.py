@@ -45,10 +45,15 @@ class Shard:
         self.path = path
         with self._told():
             self._file = h5py.File(path, "r")
-            if self._file.attrs.get("schema") != SCHEMA:
-                raise MerError(f"{path}: shard of schema {self._file.attrs.get('schema')}, expected {SCHEMA}, so made "
-                               "by another version of mer; delete it and run `dvc repro`")
-            self.about, self.clips = json.loads(self._file.attrs["about"]), list(self._file)
+        try:
+            with self._told():
+                if self._file.attrs.get("schema") != SCHEMA:
+                    raise MerError(f"{path}: shard of schema {self._file.attrs.get('schema')}, expected {SCHEMA}, so "
+                                   "made by another version of mer; delete it and run `dvc repro`")
+                self.about, self.clips = json.loads(self._file.attrs["about"]), list(self._file)
+        except MerError:
+            self._file.close()
+            raise
 
     def __enter__(self) -> "Shard":
         return self
@@ -87,11 +92,13 @@ class Shard:
 
     def read(self, clip_id: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """The arrays of a clip, those of `names` that it has or all, each compared with its checksum."""
-        wanted = None if names is None else set(names)
-        found = {name: self.piece(clip_id, name, ()) for name in self.names(clip_id)
-                 if wanted is None or name in wanted}
-        for name, array in found.items():
-            self.compare(clip_id, name, checksum(np.asarray(array)))
+        wanted, found = None if names is None else set(names), {}
+        with self._told():
+            for name, data in self._file[clip_id].items():
+                if wanted is None or name in wanted:
+                    found[name] = data[()]
+                    compare(data.attrs.get("crc32"), checksum(np.asarray(found[name])),
+                            f"{self.path}: clip {clip_id}, {name}")
         return found
 
     def digest(self) -> str:

@@ -38,6 +38,7 @@ NEEDED = {"index": (), "landmarks": ("index",), "align": ("index", "landmarks"),
           "flow": ("index", "landmarks", "align"), "dynamic": ("index", "landmarks", "align"),
           "pretrain": ("index", "landmarks", "align", "flow", "dynamic")}
 LABELS = ("landmarks", "align", "flow", "dynamic")  # for which the last table is printed
+NOISE = 0.2  # CPU seconds, by which two runs of the same differ
 WITHIN = 1.1  # of the memory at the fewest clips
 RELEASES = {  # clips, frames of their spans
     "CASME II": (255, 17_138), "CAS(ME)^3, at most": (860, 860 * 150),  # 17 of its clips are longer
@@ -106,9 +107,10 @@ def measure(root: Path, stage: str) -> dict[str, float]:
             "bytes": disk.used(written.rglob("*"))}
 
 
-def exponent(times: list[int], seconds: list[float]) -> float:
-    """The slope of a line through log seconds over log times."""
-    return float(np.polyfit(np.log(times), np.log(np.maximum(seconds, 1e-3)), 1)[0])
+def exponent(clips: list[int], seconds: list[float]) -> float | None:
+    """The slope of a line through log seconds over log clips, where both are beyond NOISE; None of fewer than two."""
+    seen = [(count, time) for count, time in zip(clips, seconds, strict=True) if time > NOISE]
+    return float(np.polyfit(*np.log(seen).T, 1)[0]) if len(seen) > 1 else None
 
 
 def clips_of(asked: argparse.Namespace, times: int) -> int:
@@ -128,10 +130,11 @@ def tell(asked: argparse.Namespace, found: dict[str, list[dict]]) -> list[dict]:
                          [one["cpu"] - measured[0]["cpu"] for one in measured[1:]])
         few, many = (max(one["memory"], one["worker"]) for one in (measured[1], measured[-1]))
         ratio = many / few
-        print(f"{'':10}exponent of CPU beyond the start-up {grows:.2f}; memory {ratio:.3f} times that of "
+        slope = "not to be told from so few clips" if grows is None else f"{grows:.2f}"
+        print(f"{'':10}exponent of CPU beyond the start-up {slope}; memory {ratio:.3f} times that of "
               f"{clips_of(asked, asked.times[0])} clips")
-        told += [rows.row(f"{stage}: exponent of CPU over clips", grows, ""),
-                 rows.row(f"{stage}: memory at {asked.times[-1]} times the clips, by that at {asked.times[0]}", ratio,
+        told += [] if grows is None else [rows.row(f"{stage}: exponent of CPU over clips", grows, "")]
+        told += [rows.row(f"{stage}: memory at {asked.times[-1]} times the clips, by that at {asked.times[0]}", ratio,
                           "", goal=f"ours <= {WITHIN}")]
     return told
 
