@@ -9,6 +9,7 @@ which all processes share; here nothing is kept.
 import io
 import os
 import threading
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,12 @@ class Files:
         self.paths = list(paths)
         self._stamps = [_stamp(os.stat(path)) for path in self.paths]
         self._mine = threading.local()
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "_mine"}  # no open file goes elsewhere
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _mine=threading.local())
 
     def read(self, number: int, offset: int, into: np.ndarray) -> None:
         """Fill the contiguous array `into` with the bytes of file `number` from `offset` on.
@@ -112,8 +119,9 @@ class Column:
         """
         array = np.empty((*self.lead[clip], *self.row), self.dtype)
         self.files.read(self.file[clip], int(self.offset[clip]), array)
-        path = self.files.paths[self.file[clip]]
-        store.compare(self.crc32[clip], array, f"{path}: clip {self.clips[clip]}, {self.name}")
+        if zlib.crc32(array.reshape(-1).view(np.uint8).data) != self.crc32[clip]:
+            raise MerError(f"{self.files.paths[self.file[clip]]}: clip {self.clips[clip]}, {self.name}: damaged, its "
+                           "checksum differs; delete the file and run `dvc repro`")
         return array
 
     def rows(self, clip: int, which: Sequence[int], into: np.ndarray) -> None:

@@ -135,15 +135,6 @@ def _arrays(group: h5py.Group, wanted: set[str] | None, where: str) -> dict[str,
     """The arrays of a clip, each compared with its checksum."""
     found = {name: data[()] for name, data in group.items() if wanted is None or name in wanted}
     for name, array in found.items():
-        compare(group[name].attrs.get("crc32"), np.asarray(array), f"{where}, {name}")
+        if group[name].attrs.get("crc32") != _crc(np.asarray(array)):
+            raise MerError(f"{where}, {name}: damaged, its checksum differs; delete the file and run `dvc repro`")
     return found
-
-
-def compare(checksum: object, array: np.ndarray, where: str) -> None:
-    """Refuse an array that is not what was written.
-
-    Raises:
-        MerError: its CRC-32 is another one; `where` says of what.
-    """
-    if checksum != _crc(array):
-        raise MerError(f"{where}: damaged, its checksum differs; delete the file and run `dvc repro`")
