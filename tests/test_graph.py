@@ -196,4 +196,4 @@ def test_models_and_training_need_only_a_bare_gpu_machine(package):
 
 def test_an_import_in_a_function_is_not_one_at_the_top():
     assert "yaml" not in imported_at_the_top("mer.params")  # it is imported when parameters are read
-    assert {"numpy", "mer.labels", "mer.labels.located"} <= imported_at_the_top("mer.training.reading")
+    assert {"numpy", "mer.labels", "mer.labels.records"} <= imported_at_the_top("mer.models.ma2mi.encoding")

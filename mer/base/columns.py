@@ -39,11 +39,10 @@ class Files:
         self._stamps = [_stamp(os.stat(path)) for path in self.paths]
         self._mine = threading.local()
 
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_mine"}
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "_mine"}  # no open file goes elsewhere
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        """In another process: its own handles, the same refusal of what has changed."""
+    def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state, _mine=threading.local())
 
     def read(self, number: int, offset: int, into: np.ndarray) -> None:

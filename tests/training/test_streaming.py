@@ -160,6 +160,17 @@ def test_a_read_for_another_draw_is_refused(mol):
         method.draw(other, rows, budget, torch.Generator().manual_seed(1))
 
 
+def test_streamed_clips_go_to_another_process_as_what_says_where_they_lie(mol, tmp_path):
+    p, data = mol
+    clips = load(streamed(p), data)
+    batches.test_batch(clips, torch.tensor([0, 5]), crop=128)  # files are open
+    torch.save(clips, tmp_path / "clips.pt")
+    assert (tmp_path / "clips.pt").stat().st_size < 100_000
+    again = torch.load(tmp_path / "clips.pt", weights_only=False, mmap=True)
+    rows = torch.arange(8)
+    assert torch.equal(batches.test_batch(again, rows, crop=128).flow, batches.test_batch(clips, rows, crop=128).flow)
+
+
 def test_only_rows_that_are_drawn_are_read_and_a_few_steps_ahead(mol, monkeypatch):
     p, data = mol
     clips = load(streamed(p), data)
