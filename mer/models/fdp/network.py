@@ -12,6 +12,7 @@ from mer.labels.dynamic_image import coefficients
 from mer.models.fdp.backbones import make_backbone
 from mer.models.fdp.config import FEATURES, SIZE, Config, validate
 from mer.models.fdp.dynamic_decoder import EncoderDecoder, MapsDecoder, SegNet
+from mer.models.fdp.frame_norms import norm_frame_by_frame
 from mer.models.parts.pooling import max_pool
 
 MAPS = 8  # channels of the dynamic representation F^(d) (released code)
@@ -31,6 +32,8 @@ class FDP(nn.Module):
         knobs.refuse(validate(cfg))
         self.cfg = cfg
         self.backbone = make_backbone(cfg)
+        if cfg.frame_fold == "loop":
+            norm_frame_by_frame(self.backbone, cfg.t)
         if "rank" in cfg.tasks:
             self.rank = nn.Linear(FEATURES, 1, bias=False)
         self.spatial = "dynamic" in cfg.tasks and cfg.dic_input == "spatial"
