@@ -4,10 +4,10 @@
     python tests/bench/fdp_step.py --device cuda --no-reference       # batch 36, bf16, 20 rounds
 
 Two networks: the paper's, and the released one (no attention, dense convolutions, SegNet). The other arm is
-fdp_released.py, the backbone frame by frame. For the released network ours is the same function (`frame_fold: loop`);
-for the paper's ours takes batch statistics over all frames, as in a run, which is another function. Rounds are
-interleaved and medians reported, so that a busy machine disturbs both. On a GPU the time is the device's. The number of
-operations depends on neither machine nor batch.
+tests/models/fdp/fdp_released.py, the backbone frame by frame. For the released network ours is the same function
+(`frame_fold: loop`); for the paper's ours takes batch statistics over all frames, as in a run, which is another
+function. Rounds are interleaved and medians reported, so that a busy machine disturbs both. On a GPU the time is the
+device's. The number of operations depends on neither machine nor batch.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bench import rows, steps  # noqa: E402
-from bench.fdp_released import released_form  # noqa: E402
+from models.fdp.fdp_released import released_form  # noqa: E402
 
 from mer.models.fdp.config import STAGES, TASKS, Config  # noqa: E402
 from mer.models.fdp.losses import fdp_losses  # noqa: E402
@@ -121,7 +121,8 @@ def measure(args: argparse.Namespace, network: str) -> list[dict]:
     if theirs:
         same = {name: f"{(value - found['step'][name]).abs().max() / value.abs().max():.1e}"
                 for name, value in found["released operations"].items()}
-        print(f"{network}: ratio {theirs / ours:.2f}; largest relative differences of the outputs: {same}")
+        print(f"{network}: ratio {theirs / ours:.2f}"
+              + f"; largest relative differences of the outputs: {same}" * (network == "released"))
     if args.device.startswith("cuda"):
         print(f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
     compared = {"other": theirs, "against": "the released code's operations, frame by frame",

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from bench.fdp_released import released_form
 from bench.fdp_step import WEIGHTS, clips, count_operations
 from models.fdp import fdp_reference as reference
+from models.fdp.fdp_released import released_form
 
 from mer.base.errors import MerError
 from mer.labels.dynamic_image import coefficients

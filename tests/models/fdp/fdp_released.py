@@ -1,6 +1,6 @@
-"""A network of `mer.models.fdp` computed as the released code does: the other arm of fdp_step.py, written anew.
+"""A network of `mer.models.fdp` computed as the released code does, for tests and tests/bench/fdp_step.py.
 
-The same tensors and function as `frame_fold: loop`, by the operations that the released network is made of: the
+Written anew: tensors and function of `frame_fold: loop`, by the operations that the released network is made of: the
 backbone frame by frame; channels outermost in memory; pointwise convolutions as convolutions; queries, keys and values
 by three layers, and attention by products and softmax; max-pooling with indices and unpooling; a 3D convolution over
 the frames' maps and 3D max-pooling. Only for the dynamic image of `pooled` maps.
