@@ -98,13 +98,14 @@ class FDP(nn.Module):
 
         # paper: not said; released code: frame by frame, so that each frame number has its own batch statistics and
         # the mean score over the batch is the same for every k, which no rank loss can change; here: all at once.
+        `loop` is the released function, with one frame number after another in one batch.
         """
-        run = self.backbone.with_maps if self.spatial else lambda frames: (self.backbone(frames), [])
-        if self.cfg.frame_fold == "loop":
-            features, maps = zip(*map(run, frames.unbind(1)), strict=True)
-            return torch.stack(features, 1), [torch.stack(stage, 1) for stage in zip(*maps, strict=True)]
-        features, maps = run(frames.flatten(0, 1))
-        return features.unflatten(0, frames.shape[:2]), [stage.unflatten(0, frames.shape[:2]) for stage in maps]
+        outer = 0 if self.cfg.frame_fold == "batch" else 1  # the batch's outer axis: clips or frame numbers
+        frames = frames.transpose(0, outer)
+        both, shape = frames.flatten(0, 1), frames.shape[:2]
+        features, maps = self.backbone.with_maps(both) if self.spatial else (self.backbone(both), [])
+        features, *maps = (values.unflatten(0, shape).transpose(0, outer) for values in (features, *maps))
+        return features, maps
 
 
 def temporal_maps(features: Tensor, official: bool) -> Tensor:
