@@ -20,7 +20,7 @@ from torch import nn
 
 from mer.base import portable
 from mer.base.errors import MerError
-from mer.training import checkpoint, gradients, streaming
+from mer.training import capture, checkpoint, gradients, streaming
 from mer.training.batches import Clips
 
 
@@ -124,7 +124,7 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
         task: a `tasks.Method`: draws the batches, gives the losses and their weights.
         state: file of the resume state, written every `budget.checkpoint_every` steps.
         desc: what is trained, for progress lines.
-        evaluate: called with the model every `budget.eval_every` steps; what it returns is kept with the step.
+        evaluate: called with the network every `budget.eval_every` steps; what it returns is kept with the step.
 
     Returns:
         The log, one dict per step with the losses (unweighted) and the total, now and then also `gradients.norms`, and
@@ -134,49 +134,37 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
         MerError: a loss is not finite.
     """
     device = clips.label.device
-    # fused: its square root is the processor's own; that of tensors, MKL's, differs between processors
-    optimiser = torch.optim.AdamW(model.parameters(), lr=budget.lr, weight_decay=budget.weight_decay, fused=True)
+    live = capture.step_of(model, task, budget, device)
     start, log, evaluations = 0, [], []
     if state.exists():
         kept = checkpoint.load(state, device)
-        model.load_state_dict(kept["model"])
-        optimiser.load_state_dict(kept["optimiser"])
+        live.load(kept["model"], kept["optimiser"])
         start, log, evaluations = kept["step"], kept["log"], kept["evaluations"]
         print(f"{desc}: continuing at step {start} of {budget.steps}", file=sys.stderr)
     sources = streaming.sources(clips, lambda step: task.pick(
         clips, epoch_rows(rows, step, budget.batch, seed), budget, _draws(seed, step)), range(start, budget.steps))
     pending: list[tuple[int, dict[str, torch.Tensor]]] = []
     began = told = time.monotonic()
-    model.train()
+    live.network.train()
     for step in range(start, budget.steps):
         torch.manual_seed(derive(seed, "step", step))  # dropout
         batch = task.draw(next(sources), epoch_rows(rows, step, budget.batch, seed), budget, _draws(seed, step))
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, budget)
-        with torch.autocast(device.type, torch.bfloat16, enabled=budget.precision == "bf16"):
-            outputs = task.forward(model, batch)
-        terms = task.losses(outputs, batch)
-        total = sum(task.weights[name] * value for name, value in terms.items())
-        norms = gradients.norms(model, task, terms) if step % gradients.EVERY == 0 else {}
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        if budget.clip_norm:
-            nn.utils.clip_grad_norm_(model.parameters(), budget.clip_norm)
-        optimiser.step()
-        pending.append((step, {**terms, "total": total, **norms}))
+        live.rate(learning_rate(step, budget))
+        pending.append((step, live(batch, measured=step % gradients.EVERY == 0)))
         done = step + 1
         if done % budget.checkpoint_every == 0 or done == budget.steps:
             log += _fetch(pending, desc)
             pending = []
         if evaluate is not None and budget.eval_every and (done % budget.eval_every == 0 or done == budget.steps):
-            evaluations.append((done, evaluate(model)))
+            evaluations.append((done, evaluate(live.network)))
         if done % budget.checkpoint_every == 0 and done < budget.steps:
-            checkpoint.save(state, {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": done,
-                                    "log": log, "evaluations": evaluations})
+            checkpoint.save(state, {"model": live.network.state_dict(), "optimiser": live.optimiser.state_dict(),
+                                    "step": done, "log": log, "evaluations": evaluations})
         if (now := time.monotonic()) - told > 15 and done < budget.steps:
             told, rate = now, (done - start) / (now - began)
             left = (budget.steps - done) / rate
             print(f"{desc}: step {done}/{budget.steps}, {rate:.2f} step/s, ETA {left:.0f} s", file=sys.stderr)
+    live.finish()
     return log, evaluations
 
 

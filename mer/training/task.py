@@ -24,12 +24,14 @@ class Method:
         head_key: the layer whose rows are classes, in the state dict.
         classifies: whether the network has class outputs.
         labelled: whether pretraining leaves out the clips that the label set has in no class.
+        captures: whether a GPU can hold a step as one graph: nothing of it is computed on the CPU.
     """
 
     weights: dict[str, float]
     head_key: str
     classifies = True
     labelled = True
+    captures = True
 
     def __init__(self, params):
         self.params = params

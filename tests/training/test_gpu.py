@@ -8,7 +8,8 @@ from models import test_every_model as every
 from pipeline import digests
 from training import test_folds as tools
 
-from mer.training import checkpoint, folds
+from mer.training import capture, checkpoint, folds
+from mer.training import task as tasks
 
 DEVICE = "cuda"
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")]
@@ -25,6 +26,17 @@ def test_a_fold_gives_the_same_bytes_again(p, data, tmp_path):
     (_, once), (_, again) = (trained(p, data, tmp_path / name) for name in ("once", "again"))
     assert {path.name for path in once.iterdir()} == every.files_of(p)
     assert list(digests(once).values()) == list(digests(again).values())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_captured_fold_gives_the_bytes_of_one_that_is_not(p, data, tmp_path, monkeypatch, precision):
+    longer = replace(p, train=replace(p.train, steps=5, precision=precision))
+    monkeypatch.setattr(capture, "_kept", [])
+    (_, captured) = trained(longer, data, tmp_path / "captured")
+    assert bool(capture._kept) == tasks.task(longer).captures and all(live.graph for live in capture._kept)
+    monkeypatch.setattr(capture, "GRAPHS", ())
+    (_, plain) = trained(longer, data, tmp_path / "plain")
+    assert list(digests(captured).values()) == list(digests(plain).values())
 
 
 def test_its_network_says_what_it_says_on_the_cpu(p, data, tmp_path):

@@ -1,5 +1,7 @@
 """Losses and auxiliary errors of FDP (section 3, Eq. 5-8), and the dynamic images that are their targets."""
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,8 +21,7 @@ def dynamic_image(frames: Tensor, kind: str = "exact", stretch: str = "minmax") 
     flip. The weights sum to 0, so the first frame may be taken from all; a still clip is then exactly 0 in any
     precision, and no rounding is stretched to a picture.
     """
-    weights = torch.tensor(coefficients(frames.shape[1], kind).tolist(), dtype=frames.dtype)
-    weights = weights.to(frames.device, non_blocking=True)
+    weights = _weights(frames.shape[1], kind, frames.dtype, frames.device)
     raw = ((frames - frames[:, :1]) * weights[:, None, None, None]).sum(1)
     low, high = raw.amin((1, 2, 3), keepdim=True), raw.amax((1, 2, 3), keepdim=True)
     if stretch == "symmetric":
@@ -28,6 +29,12 @@ def dynamic_image(frames: Tensor, kind: str = "exact", stretch: str = "minmax") 
         low = -high
     spread = high - low
     return torch.where(spread < STILL, 0.5, (raw - low) / spread.clamp_min(STILL))
+
+
+@functools.lru_cache(maxsize=16)
+def _weights(t: int, kind: str, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(t,), made once: a step that is captured on a GPU can ask nothing of the CPU."""
+    return torch.tensor(coefficients(t, kind).tolist(), dtype=dtype, device=device)
 
 
 def target(batch: Batch, cfg: Config) -> Tensor:

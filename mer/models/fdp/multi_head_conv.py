@@ -1,5 +1,7 @@
 """Convolutional parts of FDP's blocks: patch embedding, multi-head convolution of three kinds, and the MLP."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -12,6 +14,26 @@ class Pointwise(nn.Linear):
     def forward(self, maps: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H, W), channels innermost in memory."""
         return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class DenseConv(nn.Conv2d):
+    """A 3x3 convolution of all channels, maps (N, C, H, W) -> the same shape, no bias.
+
+    On maps of 2x2 four of its nine taps meet a pixel: there it is one product with these alone, which takes half the
+    time of a wide convolution's forward and backward pass.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        if maps.shape[2:] != (2, 2):
+            return super().forward(maps)
+        taps = self.weight.permute(0, 2, 3, 1)  # (outputs, 3, 3, inputs)
+        rows = [taps[:, 1 - y : 3 - y, 1 - x : 3 - x].flatten(1) for y in range(2) for x in range(2)]
+        made = F.linear(maps.permute(0, 2, 3, 1).flatten(1), torch.cat(rows))
+        return made.view(len(maps), 2, 2, -1).permute(0, 3, 1, 2)
 
 
 class PatchEmbedding(nn.Sequential):
@@ -35,10 +57,11 @@ def multi_head_conv(kind: str, channels: int, head_dim: int) -> nn.Module:
     channels. conv (C): a 3x3 convolution alone, as in the released code.
     """
     if kind == "conv":
-        return nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-    groups = channels // head_dim if kind == "multihead" else 1
+        return DenseConv(channels)
+    groups = channels // head_dim
     return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1, groups=groups, bias=False),
+        nn.Conv2d(channels, channels, 3, padding=1, groups=groups, bias=False) if kind == "multihead"
+        else DenseConv(channels),
         nn.BatchNorm2d(channels),
         nn.ReLU(),
         Pointwise(channels, channels, bias=False),

@@ -12,6 +12,7 @@ from mer.labels.dynamic_image import coefficients
 from mer.models.fdp.backbones import make_backbone
 from mer.models.fdp.config import FEATURES, SIZE, Config, validate
 from mer.models.fdp.dynamic_decoder import EncoderDecoder, MapsDecoder, SegNet
+from mer.models.fdp.frame_norms import norm_frame_by_frame
 from mer.models.parts.pooling import max_pool
 
 MAPS = 8  # channels of the dynamic representation F^(d) (released code)
@@ -31,6 +32,8 @@ class FDP(nn.Module):
         knobs.refuse(validate(cfg))
         self.cfg = cfg
         self.backbone = make_backbone(cfg)
+        if cfg.frame_fold == "loop":
+            norm_frame_by_frame(self.backbone, cfg.t)
         if "rank" in cfg.tasks:
             self.rank = nn.Linear(FEATURES, 1, bias=False)
         self.spatial = "dynamic" in cfg.tasks and cfg.dic_input == "spatial"
@@ -95,13 +98,14 @@ class FDP(nn.Module):
 
         # paper: not said; released code: frame by frame, so that each frame number has its own batch statistics and
         # the mean score over the batch is the same for every k, which no rank loss can change; here: all at once.
+        `loop` is the released function, with one frame number after another in one batch.
         """
-        run = self.backbone.with_maps if self.spatial else lambda frames: (self.backbone(frames), [])
-        if self.cfg.frame_fold == "loop":
-            features, maps = zip(*map(run, frames.unbind(1)), strict=True)
-            return torch.stack(features, 1), [torch.stack(stage, 1) for stage in zip(*maps, strict=True)]
-        features, maps = run(frames.flatten(0, 1))
-        return features.unflatten(0, frames.shape[:2]), [stage.unflatten(0, frames.shape[:2]) for stage in maps]
+        outer = 0 if self.cfg.frame_fold == "batch" else 1  # the batch's outer axis: clips or frame numbers
+        frames = frames.transpose(0, outer)
+        both, shape = frames.flatten(0, 1), frames.shape[:2]
+        features, maps = self.backbone.with_maps(both) if self.spatial else (self.backbone(both), [])
+        features, *maps = (values.unflatten(0, shape).transpose(0, outer) for values in (features, *maps))
+        return features, maps
 
 
 def temporal_maps(features: Tensor, official: bool) -> Tensor:

@@ -70,6 +70,7 @@ class ConvAeMethod:
     """The engine's view: single frames, L1 in pixels and a small KL term (latent diffusion's weight)."""
 
     weights: ClassVar = {"pixels": 1.0, "kl": KL_WEIGHT}
+    captures = True
 
     def __init__(self, size: int):
         self.size = size

@@ -90,7 +90,7 @@ def warp_matrix(theta: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]
     CUDA; N is 49.
     """
     like = {"device": theta.device, "dtype": theta.dtype}
-    size = torch.tensor([width, height], **like)
+    size = torch.cat([torch.full((1,), side, **like) for side in (width, height)])  # made on the device
 
     def cells(dx: float, dy: float) -> Tensor:
         """Input coordinates (B, N, 2), from 0 to (width, height), of the point (dx, dy) in cells off the centres."""

@@ -83,6 +83,10 @@ class Reconstruction(_Ma2mi):
 
     classifies = labelled = False
 
+    @property
+    def captures(self):  # the assignment is solved on the CPU
+        return self.cfg.match != "hungarian" or not self.cfg.position_loss
+
     def build(self, n_classes):
         return self.network(0, reconstruct=True)
 

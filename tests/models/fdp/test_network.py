@@ -7,11 +7,13 @@ import torch
 import torch.nn.functional as F
 from bench.fdp_step import WEIGHTS, clips, count_operations
 from models.fdp import fdp_reference as reference
+from models.fdp.fdp_released import released_form
 
 from mer.base.errors import MerError
 from mer.labels.dynamic_image import coefficients
 from mer.models.fdp.config import Config
 from mer.models.fdp.losses import fdp_losses, rank_correlation, rank_loss
+from mer.models.fdp.multi_head_conv import DenseConv
 from mer.models.fdp.network import FDP, temporal_maps
 
 NONE = (0, 0, 0, 0)
@@ -157,6 +159,38 @@ def test_frame_by_frame_is_the_same_in_evaluation():
     batch, loop = (small(frame_fold=fold).double().eval()(frames) for fold in ("batch", "loop"))
     for name, value in batch.items():
         torch.testing.assert_close(loop[name], value, rtol=1e-10, atol=1e-12)
+
+
+RELEASED = {"n_local": (1, 1, 2, 2), "n_global": NONE, "mhc": "conv", "official_reshape": True, "frame_fold": "loop"}
+
+
+@pytest.mark.parametrize("fields", [{**RELEASED, "dic": "segnet", "tasks": ("mer", "dynamic")}, {"frame_fold": "loop"}],
+                         ids=["released", "paper"])
+def test_frame_by_frame_at_once_equals_the_released_operations_one_frame_after_another(fields):
+    """Outputs and gradients in training, and the running statistics after it, which each frame moves in its turn."""
+    model = small(t=8, **fields).double()
+    theirs, frames, outputs = released_form(model), frames_of(3, 8, torch.float64), {}
+    for network in (model, theirs):
+        outputs[network] = network(frames)
+        sum(value.square().sum() for value in outputs[network].values()).backward()
+    for name, value in outputs[theirs].items():
+        torch.testing.assert_close(outputs[model][name], value, rtol=1e-10, atol=1e-12)
+    expected = dict(theirs.backbone.backbone.named_parameters(prefix="backbone"))
+    mine = [(name, p) for name, p in model.backbone.named_parameters(prefix="backbone") if name in expected]
+    assert len(mine) > 50
+    largest = max(p.grad.abs().max() for _, p in mine)
+    for name, p in mine:
+        wanted = expected[name].grad.reshape(p.shape)
+        assert (p.grad - wanted).abs().max() <= 1e-8 * wanted.abs().max() + 1e-12 * largest, name
+    for name, buffer in theirs.backbone.backbone.named_buffers(prefix="backbone"):
+        torch.testing.assert_close(model.get_buffer(name), buffer, rtol=1e-10, atol=1e-12)
+
+
+def test_a_dense_convolution_of_four_pixels_is_the_convolution():
+    torch.manual_seed(0)
+    conv, maps = DenseConv(6).double(), torch.randn(3, 6, 2, 2, dtype=torch.float64)
+    expected = F.conv2d(maps, conv.weight, padding=1)
+    torch.testing.assert_close(conv(maps), expected, rtol=1e-12, atol=1e-12)
 
 
 def toy(batch, t, seed):
