@@ -6,44 +6,67 @@ depends on the time or place of writing: the same arrays give the same bytes, wh
 the stages below.
 """
 
+import contextlib
 import csv
-import errno
 import io
 import json
 import os
 import zlib
 from collections.abc import Iterable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from mer.base.errors import MerError
+from mer.base.errors import MerError, full, machine
 
 SCHEMA = 2  # version of the shards' layout, stored in every one of them
+ANEW = "delete it and run `dvc repro`; if it comes back so from DVC's cache, `mer doctor --verify` says what to do"
 
 
-@contextmanager
-def atomic(path: str | Path):
-    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, on failure remove it."""
+@contextlib.contextmanager
+def atomic(path: str | Path, needed: int = 0):
+    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, on failure remove it.
+
+    Args:
+        needed: bytes of the file, where they are known, for who reads that the disk is full.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path, needed):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a part of the path that is a file, or of a disk that is gone
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path, needed: int = 0):
+    """An error that says within that a disk is full, and not where, is one that names `path` and what it needs."""
+    try:
+        yield
+    except Exception as error:
+        refusal = full(error, path, needed)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic(path, len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: str | Path, text: str) -> None:
     r"""Write UTF-8 text atomically, with `\n` line ends on every system."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | Path, value: object) -> None:
@@ -78,9 +101,10 @@ def write_csv(path: str | Path, header: Iterable[str], rows: Iterable[Iterable[o
 def write_shard(path: str | Path, clips: dict[str, dict[str, np.ndarray]], attrs: dict | None = None) -> None:
     """Write one shard: `clips` maps clip ids to named arrays, `attrs` (units, parameters ...) is stored as JSON.
 
-    Clips and arrays are written in sorted order; running it again gives the same bytes.
+    Clips and arrays are written in sorted order; running it again gives the same bytes. HDF5 makes the file in memory:
+    on a disk that gets full it prints a page for each object, and may crash.
     """
-    with atomic(path) as temporary, h5py.File(temporary, "w", libver=("earliest", "v108")) as file:
+    with h5py.File(path, "w", libver=("earliest", "v108"), driver="core", backing_store=False) as file:
         file.attrs["schema"] = SCHEMA
         file.attrs["about"] = json.dumps(attrs or {}, sort_keys=True)
         for clip_id in sorted(clips):
@@ -89,6 +113,9 @@ def write_shard(path: str | Path, clips: dict[str, dict[str, np.ndarray]], attrs
                 # track_times=False: a creation time in the file would change its hash at every run
                 array = np.asarray(clips[clip_id][name], order="C")
                 group.create_dataset(name, data=array, track_times=False).attrs["crc32"] = _crc(array)
+        file.flush()
+        content = file.id.get_file_image()
+    write_bytes(path, content)
 
 
 def _crc(array: np.ndarray) -> np.uint32:
@@ -96,28 +123,36 @@ def _crc(array: np.ndarray) -> np.uint32:
     return np.uint32(zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data))
 
 
-def read_shard(path: str | Path, names: Iterable[str] | None = None) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
+def read_shard(path: str | Path, names: Iterable[str] | None = None, *,
+               every: bool = False) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
     """Read one shard whole: ({clip id: {name: array}}, attrs); with `names`, only those arrays of each clip.
+
+    Args:
+        every: whether a clip that lacks some of `names` is damaged.
 
     Raises:
         MerError: the file is missing, damaged, or of another version of the layout; an array is damaged or missing.
     """
     wanted = None if names is None else set(names)
     try:
-        with h5py.File(path, "r") as file:
+        # files appear whole, so that no lock is needed, and not every file system has them
+        with h5py.File(path, "r", locking=False) as file:
             if file.attrs.get("schema") != SCHEMA:
                 raise MerError(f"{path}: shard of schema {file.attrs.get('schema')}, expected {SCHEMA}, so made by "
                                "another version of mer; delete it and run `dvc repro`")
             clips = {clip_id: _arrays(group, wanted, f"{path}: clip {clip_id}") for clip_id, group in file.items()}
+            for clip_id, arrays in clips.items():
+                if every and (lost := (wanted or set()) - set(arrays)):
+                    raise MerError(f"{path}: clip {clip_id} has no array {min(lost)}; {ANEW}")
             return clips, json.loads(file.attrs["about"])
     except FileNotFoundError:
         raise MerError(f"{path}: no such shard; run `dvc repro` to make it") from None
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.ENOLCK, errno.EACCES) or "unable to lock" in str(error):
-            raise  # the file may be whole: another program has it open, or there are no locks; errors.main tells
-        raise MerError(f"{path}: unreadable HDF5 shard ({error}); delete it and run `dvc repro`") from None
-    except (KeyError, ValueError, AttributeError) as error:
-        raise MerError(f"{path}: damaged shard ({error}); delete it and run `dvc repro`") from None
+        if machine(error):
+            raise  # the file may be whole; errors.main tells
+        raise MerError(f"{path}: unreadable HDF5 shard ({error}); {ANEW}") from None
+    except (KeyError, ValueError, AttributeError, RuntimeError, TypeError, MemoryError, OverflowError) as error:
+        raise MerError(f"{path}: damaged shard ({error}); {ANEW}") from None
 
 
 def _arrays(group: h5py.Group, wanted: set[str] | None, where: str) -> dict[str, np.ndarray]:
@@ -125,5 +160,5 @@ def _arrays(group: h5py.Group, wanted: set[str] | None, where: str) -> dict[str,
     found = {name: data[()] for name, data in group.items() if wanted is None or name in wanted}
     for name, array in found.items():
         if group[name].attrs.get("crc32") != _crc(np.asarray(array)):
-            raise MerError(f"{where}, {name}: damaged, its checksum differs; delete the file and run `dvc repro`")
+            raise MerError(f"{where}, {name}: damaged, its checksum differs; {ANEW}")
     return found

@@ -109,7 +109,7 @@ def read(folder: str | Path, clips: Iterable[Clip],
     reasons = {entry["clip_id"] for entry in summary["excluded"]}
     found: dict[str, Record] = {}
     for subject in dict.fromkeys(clip.subject for clip in clips if clip.clip_id not in reasons):
-        found |= store.read_shard(folder / shard_name(subject), names)[0]
+        found |= store.read_shard(folder / shard_name(subject), names, every=True)[0]
     for clip in clips:
         if clip.clip_id not in found and clip.clip_id not in reasons:
             raise MerError(f"{folder.as_posix()}: clip {clip.clip_id} is neither labelled nor excluded; the store is "

@@ -41,7 +41,7 @@ def test_two_hundred_flipped_bits_of_arrays_are_all_found(shard):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(RNG.integers(8))
         shard.write_bytes(damaged)
-        with pytest.raises(MerError, match=r"s01.h5: clip c\d, \w+: damaged, its checksum differs; delete the"):
+        with pytest.raises(MerError, match=r"s01.h5: clip c\d, \w+: damaged, its checksum differs; delete it"):
             store.read_shard(shard)
 
 
