@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.datasets import releases
+from mer.datasets import people, releases
 from mer.datasets.class_sets import COLUMNS, Expected, Labels, LabelSet, class_index, own_labels, released
 from mer.datasets.clips import Clip
 from mer.datasets.rules import FLAGS, Reading
@@ -43,6 +43,7 @@ def survey(dataset: str, raw_root: Path, reading: Reading) -> dict:
     raw_labels = {clip.label_raw for clip in reading.clips}
     labels = released(dataset) or own_labels(dataset, raw_root, raw_labels)
     _check_clips(dataset, reading, labels)
+    people.refuse_shared(dataset, raw_root, reading.clips)
     summary = {
         "dataset": dataset,
         "release": reading.release,
