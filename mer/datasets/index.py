@@ -21,10 +21,11 @@ def build_index(dataset: str, raw_root: str | Path, *, accept_counts: bool = Fal
     Clips are sorted by subject and clip_id. The summary holds counts per class and subjects of every label set, the
     published counts, exclusions with their reason, flags, and the SHA-256 of the annotation.
 
-    Raises MerError when the release cannot be read, holds a label that its vocabulary lacks, or when counts differ from
-    the published ones and `accept_counts` is not set.
+    Raises MerError when the release cannot be read, holds a label that its vocabulary lacks or the same images under
+    two subjects, or when counts differ from the published ones and `accept_counts` is not set.
     """
     reading = releases.read(dataset, raw_root, images=images, variant=variant)
+    people.refuse_shared(dataset, Path(raw_root), reading.clips)
     summary = survey(dataset, Path(raw_root), reading)
     print(table(summary))
     wrong = differing_sets(summary)
@@ -43,7 +44,6 @@ def survey(dataset: str, raw_root: Path, reading: Reading) -> dict:
     raw_labels = {clip.label_raw for clip in reading.clips}
     labels = released(dataset) or own_labels(dataset, raw_root, raw_labels)
     _check_clips(dataset, reading, labels)
-    people.refuse_shared(dataset, raw_root, reading.clips)
     summary = {
         "dataset": dataset,
         "release": reading.release,

@@ -17,7 +17,7 @@ def refuse_shared(dataset: str, raw_root: Path, clips: Iterable[Clip]) -> None:
         MerError: naming both clips and subjects, and what to do.
     """
     known = [clip for clip in clips if UNKNOWN not in clip.flags.split(";")]
-    mend = "give both one subject, or take one out (`exclude` in classes.yaml)"
+    mend = "give both one subject in the annotation, or take one out of it"
     folders: dict[str, Clip] = {}
     frames: dict[str, Clip] = {}
     for clip in known:

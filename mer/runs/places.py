@@ -63,9 +63,8 @@ def cached(root: Path) -> Iterator[Told]:
     objects = tracked.cache(root)
     outside, _ = tracked.kept(root)
     here = [out for out in tracked.outs(root) if out.path not in outside and (root / out.path).exists()]
-    lost = [out.path for out in here if not tracked.place(objects, out.md5).is_file()]
-    lost += [path for out in here for path, md5 in tracked.files(objects, out)
-             if not tracked.place(objects, md5).is_file()]
+    needed = [each for out in here for each in ((out.path, out.md5), *tracked.files(objects, out))]
+    lost = list(dict.fromkeys(path for path, md5 in needed if not tracked.place(objects, md5).is_file()))
     if not lost:
         return
     folder = next(path for path in (objects, *objects.absolute().parents) if path.is_dir())

@@ -3,7 +3,8 @@
     python tests/faults/campaign.py --kind signals kills full damage --seed 0 --minutes 30 --log faults.jsonl
     python tests/faults/campaign.py --table faults.jsonl
 
-Full disks are real small file systems, for which one must be root. Each trial is a line of the log; the table sums them.
+Full disks are real small file systems, for which one must be root. Each trial is a line of the log; the table sums
+them.
 """
 
 import argparse

@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from trials import WHOLE, Trial, judged  # noqa: E402
-from victims import Project, end  # noqa: E402
+from trials import WHOLE, Trial, judged
+from victims import Project, end
 
-from mer.base import store  # noqa: E402
-from mer.base.errors import MerError  # noqa: E402
-from mer.runs import damage, finished, networks, tracked  # noqa: E402
-from mer.training import checkpoint  # noqa: E402
+from mer.base import store
+from mer.base.errors import MerError
+from mer.runs import damage, finished, networks, tracked
+from mer.training import checkpoint
 
 
 def flipped(path: Path, draw: random.Random) -> bytes:
@@ -146,7 +146,7 @@ def others(root: Path, place: Path):
     before = stat.S_IMODE(place.stat().st_mode)
     os.chown(place, 0, 0)
     place.chmod(0o755)
-    inside = [path for path in place.rglob("*")]
+    inside = list(place.rglob("*"))
     for path in inside:
         os.chown(path, 0, 0, follow_symlinks=False)
     try:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from victims import COMMANDS, STAGES, Ended, Project, end, session
 
-WHOLE = ("check", "synthesize", "index synthetic", "landmarks synthetic", "align synthetic", "flow synthetic", "quality",
-         "pretrain", "train", "evaluate", "report")  # stages that do something in a run of MOL
+WHOLE = ("check", "synthesize", "index synthetic", "landmarks synthetic", "align synthetic", "flow synthetic",
+         "quality", "pretrain", "train", "evaluate", "report")  # stages that do something in a run of MOL
 
 
 @dataclass
@@ -37,8 +37,9 @@ def judged(fault: str, what: str, done: Ended, codes: tuple[int, ...], words: tu
     if done.code == 0:
         return Trial(fault, what, "ended before", "orphans" if done.orphans else "")
     lines, problem = done.lines, ""
-    if "Traceback" in done.err and "/mer/" not in done.err and "/stages/" not in done.err:
-        return Trial(fault, what, "Python had not begun with us")
+    early = done.code in (-signal.SIGTERM, -signal.SIGINT) and "/mer/" not in done.err and "/stages/" not in done.err
+    if early and not done.orphans:
+        return Trial(fault, what, "before our first line: Python's own end")
     if done.code not in codes:
         problem = f"exit code {done.code}"
     elif "Traceback" in done.err or "Exception ignored" in done.err:
@@ -74,8 +75,9 @@ def kills(project: Project, draw: random.Random) -> Trial:
     process = project.start(what)
     time.sleep(draw.uniform(0.15, project.seconds[what]))
     others = [pid for pid in session(process.pid) if pid != process.pid]
-    chosen = {"stage": [process.pid], "worker": draw.sample(others, min(1, len(others))),
-              "all": [process.pid, *others]}[victim]
+    if victim == "worker" and not others:
+        victim = "stage"
+    chosen = {"stage": [process.pid], "worker": others[:1], "all": [process.pid, *others]}[victim]
     for pid in chosen:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from pipeline import PROJECT, ROOT, environment, finished  # noqa: E402
+from pipeline import PROJECT, ROOT, environment, finished
 
 STAGES = ("check", "synthesize", "index synthetic", "landmarks synthetic", "align synthetic", "flow synthetic",
           "dynamic synthetic", "quality", "latents", "pretrain", "train", "evaluate", "report")
