@@ -19,7 +19,7 @@ import joblib
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from mer.base import environment, graph, memory, store
+from mer.base import environment, graph, memory, orphans, store
 
 _locks: dict[Path, FileLock] = {}  # folders that this process works in
 
@@ -144,7 +144,8 @@ def run_items(fn: Callable, items: Sequence[tuple[str, object]], *, desc: str, u
     with joblib.parallel_config(backend=backend, n_jobs=count):
         with _interrupts_held():
             done = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")(
-                joblib.delayed(_indexed)(fn, index, item) for index, (_, item) in enumerate(items))
+                joblib.delayed(_indexed)(fn, index, item, os.getpid() if backend == "loky" else 0)
+                for index, (_, item) in enumerate(items))
         with progress(done, total=len(items) + initial, desc=desc, unit=unit, initial=initial) as bar:
             for index, result, peak in bar:
                 results[index] = result
@@ -166,5 +167,7 @@ def _interrupts_held():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _indexed(fn: Callable, index: int, item: object) -> tuple[int, object, dict[str, int]]:
+def _indexed(fn: Callable, index: int, item: object, parent: int) -> tuple[int, object, dict[str, int]]:
+    if parent:
+        orphans.leave_with(parent)
     return index, fn(item), memory.peak()

@@ -190,14 +190,14 @@ def of_folds(folder: Path, files: Iterable[Path], seeds: Iterable[int]) -> Predi
             have = set(zip(t.seed.tolist(), t.fold.tolist(), t.clip_id.tolist(), strict=True))
             if lost := sorted(wanted - have):
                 seed, fold, clip = lost[0]
-                raise MerError(f"{folder.as_posix()}: {len(lost)} of {len(wanted)} predictions that folds.csv names are "
-                               f"not there (selection {selection}), the first of clip {clip} by fold {fold}, seed "
+                raise MerError(f"{folder.as_posix()}: {len(lost)} of {len(wanted)} predictions that folds.csv names "
+                               f"are not there (selection {selection}), the first of clip {clip} by fold {fold}, seed "
                                f"{seed}; run `dvc repro` to train what is lost")
             if strange := sorted(have - wanted):
                 seed, fold, clip = strange[0]
                 raise MerError(f"{folder.as_posix()}: {len(strange)} predictions are none that folds.csv names, the "
-                               f"first of clip {clip} by fold {fold}, seed {seed}, so of another run; delete the folder "
-                               "and run `dvc repro`")
+                               f"first of clip {clip} by fold {fold}, seed {seed}, so of another run; delete the "
+                               "folder and run `dvc repro`")
     return table
 
 

@@ -88,7 +88,7 @@ def test_a_fold_that_is_gone_is_not_passed_over(tmp_path):
         [fold, clip, subject] for fold, clip, subject in dict.fromkeys(
             zip(table.fold, table.clip_id, table.subject, strict=True))])
     assert len(predictions.of_folds(folds, files, [0])) == len(table)
-    with pytest.raises(MerError, match=r"folds: 9 of 18 predictions that folds.csv names are not there \(selection last"):
+    with pytest.raises(MerError, match=r"folds: 9 of 18 predictions that folds.csv names are not there \(sel"):
         predictions.of_folds(folds, files, [0, 1])
     whole = files[0].read_text()
     lines = whole.splitlines(keepends=True)
@@ -98,7 +98,7 @@ def test_a_fold_that_is_gone_is_not_passed_over(tmp_path):
         predictions.of_folds(folds, files, [0])
     files[0].write_text(whole)
     shutil.rmtree(files[1].parent)
-    with pytest.raises(MerError, match=r"folds: 3 of 9 predictions that folds.csv names are not there \(selection last"):
+    with pytest.raises(MerError, match=r"folds: 3 of 9 predictions that folds.csv names are not there \(sel"):
         predictions.of_folds(folds, sorted(folds.glob("*/*/predictions.csv")), [0])
 
 

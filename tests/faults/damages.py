@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from trials import WHOLE, Trial, judged
-from victims import Project, end
+from victims import Project
 
 from mer.base import store
 from mer.base.errors import MerError
@@ -108,7 +108,7 @@ def used(project: Project, draw: random.Random) -> Trial:
     whole = flipped(path, draw)
     try:
         began = time.monotonic()
-        done = end(project.start(what), began)
+        done = project.end(project.start(what), began)
         trial = judged("flipped bit, read by a stage", f"{what}: {path.relative_to(project.root).as_posix()}", done,
                        (2,), (path.name, "neither labelled nor excluded"))
         if done.code == 0:
@@ -130,7 +130,7 @@ def forbidden(project: Project, draw: random.Random) -> Trial:
     place.mkdir(parents=True, exist_ok=True)
     with others(project.root, place):
         began = time.monotonic()
-        done = end(project.start(what, user=65534, group=65534, extra_groups=[]), began)
+        done = project.end(project.start(what, user=65534, group=65534, extra_groups=[]), began)
     trial = judged(f"forbidden folder, {place.name}", what, done, (2,), ("Permission denied", "cannot be read"))
     _, same = project.again(what)
     trial.problem = trial.problem or ("" if same else "the next run has other bytes")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from victims import COMMANDS, STAGES, Ended, Project, end, session
+from victims import COMMANDS, STAGES, Ended, Project, session
 
 WHOLE = ("check", "synthesize", "index synthetic", "landmarks synthetic", "align synthetic", "flow synthetic",
          "quality", "pretrain", "train", "evaluate", "report")  # stages that do something in a run of MOL
@@ -62,7 +62,7 @@ def signals(project: Project, draw: random.Random) -> Trial:
     time.sleep(draw.uniform(0.15, project.seconds[what]))
     with contextlib.suppress(ProcessLookupError):
         send(process.pid, number)
-    trial = judged(f"{signal.Signals(number).name}", what, end(process, began), (128 + number,),
+    trial = judged(f"{signal.Signals(number).name}", what, project.end(process, began), (128 + number,),
                    ("interrupted; ", "terminated; "))
     return _goes_on(project, what, trial) if what in STAGES else trial
 
@@ -81,7 +81,7 @@ def kills(project: Project, draw: random.Random) -> Trial:
     for pid in chosen:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    done = end(process, began)
+    done = project.end(process, began)
     trial = Trial(f"kill -9, {victim}", what, "killed" if done.code else "ended before")
     if victim == "worker" and "Traceback" in done.err:
         trial.problem = done.err[-1500:]
@@ -100,7 +100,7 @@ def full_disks(project: Project, draw: random.Random) -> Trial:
     project.clear(what)
     with too_small(place, size):
         began = time.monotonic()
-        done = end(project.start(what), began)
+        done = project.end(project.start(what), began)
     trial = judged(f"full disk, {place.name}", what, done, (2,), ("No space left",))
     if done.code and " are free" not in done.lines[-1]:
         trial.problem = trial.problem or f"does not say what is free: {done.lines[-1]}"

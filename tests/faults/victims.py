@@ -1,5 +1,6 @@
 """The stages and commands on which faults are tried, in a copy of a finished miniature, and how one is run."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -78,13 +79,29 @@ class Project:
     def start(self, what: str, **how) -> subprocess.Popen:
         self.clear(what)
         env = {**environment(self.root), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.root), **how.pop("env", {})}
-        return subprocess.Popen(self.words(what), cwd=self.root, env=env, stdout=subprocess.DEVNULL, text=True,
-                                stderr=subprocess.PIPE, start_new_session=True,
-                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **how)
+        self.log = self.root.with_name("stderr")  # no pipe, which a worker that is left would keep open
+        with open(self.log, "wb") as file:
+            return subprocess.Popen(self.words(what), cwd=self.root, env=env, stdout=subprocess.DEVNULL, stderr=file,
+                                    start_new_session=True,
+                                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **how)
 
     def run(self, what: str, **how) -> Ended:
         began = time.monotonic()
-        return end(self.start(what, **how), began)
+        return self.end(self.start(what, **how), began)
+
+    def end(self, process: subprocess.Popen, began: float) -> Ended:
+        """Wait for a process and, a few seconds, for those that it started."""
+        process.wait(timeout=900)
+        seconds = time.monotonic() - began
+        for _ in range(100):
+            left = session(process.pid)
+            if not left:
+                break
+            time.sleep(0.1)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return Ended(process.returncode, self.log.read_text(encoding="utf-8", errors="replace"), seconds, left)
 
     def digests(self, what: str) -> dict[str, str]:
         """SHA-256 of every product of a stage, {} of a command."""
@@ -108,20 +125,6 @@ def _outs(graph: dict, stage: str) -> list[str]:
     body = graph[name].get("do", graph[name])
     entries = [*body.get("outs", []), *body.get("metrics", [])]
     return [(entry if isinstance(entry, str) else next(iter(entry))).replace("${item}", item) for entry in entries]
-
-
-def end(process: subprocess.Popen, began: float) -> Ended:
-    """Wait for a process and, a few seconds, for those that it started."""
-    _, err = process.communicate(timeout=600)
-    seconds = time.monotonic() - began
-    for _ in range(100):
-        left = session(process.pid)
-        if not left:
-            break
-        time.sleep(0.1)
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    return Ended(process.returncode, err, seconds, left)
 
 
 def session(leader: int) -> list[int]:
