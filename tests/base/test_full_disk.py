@@ -63,7 +63,7 @@ def test_a_full_disk_is_a_line_and_leaves_nothing(small, write):
     path = small / "product"
     if write is picture:
         (small / "filled").write_bytes(b"x" * 250_000)
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match="No space left") as caught:
         write(path)
     said = errors.refused(caught.value)
     assert said.startswith(f"{path}: No space left on device; ") and " MB are free there; make room" in said, said

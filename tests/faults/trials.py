@@ -75,9 +75,10 @@ def kills(project: Project, draw: random.Random) -> Trial:
     process = project.start(what)
     time.sleep(draw.uniform(0.15, project.seconds[what]))
     others = [pid for pid in session(process.pid) if pid != process.pid]
-    if victim == "worker" and not others:
+    workers = [pid for pid in others if "popen_loky" in _command(pid)]  # not joblib's trackers of its own
+    if victim == "worker" and not workers:
         victim = "stage"
-    chosen = {"stage": [process.pid], "worker": others[:1], "all": [process.pid, *others]}[victim]
+    chosen = {"stage": [process.pid], "worker": workers[:1], "all": [process.pid, *others]}[victim]
     for pid in chosen:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -88,6 +89,12 @@ def kills(project: Project, draw: random.Random) -> Trial:
     if done.orphans:
         trial.problem = f"{len(done.orphans)} workers outlived the stage"
     return _goes_on(project, what, trial)
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""
 
 
 def full_disks(project: Project, draw: random.Random) -> Trial:
