@@ -122,39 +122,40 @@ def used(project: Project, draw: random.Random) -> Trial:
 
 
 def forbidden(project: Project, draw: random.Random) -> Trial:
-    """Another user's project: where a stage reads or writes it is refused, in a line."""
+    """Another user's folder, which one may read: a stage that writes there is refused, in a line."""
     what = draw.choice(WHOLE)
     project.measure(what)
     place = draw.choice([project.root / Path(out).parent for out in project.outs[what]] + [project.root / ".scratch"])
     project.clear(what)
     place.mkdir(parents=True, exist_ok=True)
-    with others(project.root, place):
+    with others(place):
         began = time.monotonic()
-        done = project.end(project.start(what, user=65534, group=65534, extra_groups=[]), began)
+        done = project.end(project.start(what, before=ORDINARY), began)
     trial = judged(f"forbidden folder, {place.name}", what, done, (2,), ("Permission denied", "cannot be read"))
     _, same = project.again(what)
     trial.problem = trial.problem or ("" if same else "the next run has other bytes")
     return trial
 
 
+# root without the right to pass over permissions, which others do not have either
+ORDINARY = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+
+
 @contextlib.contextmanager
-def others(root: Path, place: Path):
-    """All of a project belongs to another user but `place`."""
-    for path in (root, *root.rglob("*")):
-        if not path.is_symlink():
-            os.chown(path, 65534, 65534)
+def others(place: Path):
+    """A folder and all in it belong to another user, and nobody else may write there."""
+    inside = [place, *place.rglob("*")]
     before = stat.S_IMODE(place.stat().st_mode)
-    os.chown(place, 0, 0)
-    place.chmod(0o755)
-    inside = list(place.rglob("*"))
     for path in inside:
-        os.chown(path, 0, 0, follow_symlinks=False)
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+    place.chmod(0o555)
     try:
         yield
     finally:
         place.chmod(before)
-        for path in (root, *root.rglob("*")):
-            os.chown(path, 0, 0, follow_symlinks=False)
+        for path in inside:
+            if path.exists():
+                os.chown(path, 0, 0, follow_symlinks=False)
 
 
 KINDS = {"bits": bits, "used": used, "forbidden": forbidden}

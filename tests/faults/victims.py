@@ -81,7 +81,8 @@ class Project:
         env = {**environment(self.root), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.root), **how.pop("env", {})}
         self.log = self.root.with_name("stderr")  # no pipe, which a worker that is left would keep open
         with open(self.log, "wb") as file:
-            return subprocess.Popen(self.words(what), cwd=self.root, env=env, stdout=subprocess.DEVNULL, stderr=file,
+            words = [*how.pop("before", ()), *self.words(what)]
+            return subprocess.Popen(words, cwd=self.root, env=env, stdout=subprocess.DEVNULL, stderr=file,
                                     start_new_session=True,
                                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **how)
 

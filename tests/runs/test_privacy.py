@@ -21,7 +21,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(tracked, "cache", lambda root: root / ".dvc/cache")
     (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     (tmp_path / ".dvc").mkdir()
-    (tmp_path / ".dvc/config").write_text("[core]\n    remote = lab\n['remote \"lab\"']\n    url = /shared/lab\n")
+    (tmp_path / ".dvc/config").write_text("[core]\n    remote = lab\n['remote \"lab\"']\n    url = /the/lab\n")
     for name in ("raw/casme2/sub01/a.jpg", "aligned/casme2/clips.csv", "aligned/synthetic/clips.csv",
                  "dynamic/casme2/clips.csv", "landmarks/casme2/clips.csv"):
         store.write_text(tmp_path / "data" / name, "")
@@ -45,8 +45,8 @@ def test_every_product_of_real_people_and_where_it_goes(project):
     assert not any("synthetic" in line for line in lines)
     assert "dvc push: not DVC's; git push: not in Git" in line_of(lines, "data/raw/casme2")
     assert "face crops; dvc push: stays here (push: false)" in line_of(lines, "data/aligned/casme2")
-    assert "dvc push: GOES to /shared/lab" in line_of(lines, "data/landmarks/casme2")
-    assert "dvc push: GOES to /shared/lab" in line_of(lines, "data/folds")
+    assert "dvc push: GOES to /the/lab" in line_of(lines, "data/landmarks/casme2")
+    assert "dvc push: GOES to /the/lab" in line_of(lines, "data/folds")
     page = line_of(lines, "reports/index.html")
     assert "no face (report.faces: false)" in page and "git push: GOES" in page
     assert "every run's products" in line_of(lines, (project / ".dvc/cache").as_posix())
@@ -54,7 +54,7 @@ def test_every_product_of_real_people_and_where_it_goes(project):
 
 def test_a_release_that_was_added_goes(project):
     store.write_text(project / "data/raw/casme2.dvc", yaml.safe_dump({"outs": [{"path": "casme2", "md5": "0" * 32}]}))
-    assert "dvc push: GOES to /shared/lab, as it was added" in line_of(privacy.told(project), "data/raw/casme2")
+    assert "dvc push: GOES to /the/lab, as it was added" in line_of(privacy.told(project), "data/raw/casme2")
 
 
 def test_the_page_says_whether_it_may_hold_faces(project):
