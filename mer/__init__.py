@@ -1,3 +1,10 @@
+import sys
+
+if sys.argv[:1] == ["-m"]:  # `python -m mer.COMMAND` or a stage, before its own imports, which take up to a second
+    from mer.base.errors import quiet_interrupt
+
+    quiet_interrupt()
+
 from mer.base import portable
 
 portable.cap()  # before numpy or torch is imported by any module of the package

@@ -8,7 +8,7 @@ import importlib
 import sys
 
 from mer.base.command import CONSOLE
-from mer.base.errors import main
+from mer.base.errors import main, quiet_interrupt
 
 COMMANDS = {  # name -> what it is for; its module is mer.<name>, with `parser` and `run`
     "doctor": "what will and won't work here, and which versions made what is here",
@@ -47,6 +47,7 @@ def module(name: str):
 
 def cli() -> None:
     """The console script."""
+    quiet_interrupt()  # before the command's own imports
     words = sys.argv[1:]
     if words[:1] and words[0] in COMMANDS:
         sys.argv = [f"{CONSOLE} {words[0]}", *words[1:]]

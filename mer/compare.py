@@ -13,6 +13,7 @@ from pathlib import Path
 from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
+from mer.base.knobs import read_yaml
 from mer.evaluation import measures, metrics
 from mer.reporting import comparison
 from mer.reporting.comparison import Comparison, Experiment
@@ -94,6 +95,12 @@ def _columns(header: Sequence[str], rows: list[list[str]]) -> str:
                      for line in lines)
 
 
+def _faces(path: Path) -> bool:
+    """What params.yaml says of faces on pages."""
+    section = read_yaml(path).get("report") if path.is_file() else None
+    return isinstance(section, dict) and section.get("faces") is True
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     made = argparse.ArgumentParser(prog=prog("mer.compare"), description=__doc__.splitlines()[0],
@@ -121,12 +128,16 @@ def run() -> None:
                        "the baseline first, such as `python -m mer.compare HEAD workspace`")
     if asked.out.is_dir():
         raise MerError(f"--out {asked.out}: a folder; expected the name of a file")
-    from mer.reporting import comparison_page, side_by_side
+    from mer.reporting import comparison_page, sections, side_by_side
 
     c = comparison.compare([read(letter, name) for letter, name in zip(letters, names, strict=False)])
     listed = asked.clips is not None and asked.clips.exists()
     clips = [] if asked.clips is None else side_by_side.read(asked.clips) if listed else side_by_side.choose(
         c.experiments[0])
+    people = {name for one in c.experiments for name in one.parameters["datasets"]} if clips else set()
+    if not sections.may_show(_faces(Path("params.yaml")), people):
+        raise MerError(f"--clips draws faces of real people ({', '.join(sorted(people))}); set report.faces: true in "
+                       "params.yaml if the page stays with those who may see them")
     store.write_text(asked.out, comparison_page.build(c, clips))
     print(told(c))
     if clips and not listed:

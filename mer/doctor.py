@@ -1,6 +1,8 @@
 """`python -m mer.doctor`: what will and won't work here, one line each: OK, WARN or FAIL, and what to do.
 
-Exit code 1 when something that every run needs is missing. It changes nothing but two temporary files.
+Exit code 1 when something that every run needs is missing. It changes nothing but a few temporary files. `--verify`
+reads all that is here and names what is damaged (exit code 1) and what makes it anew; `--privacy` tells which products
+show a person, and where they would go.
 """
 
 import argparse
@@ -12,13 +14,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mer.base import environment
 from mer.base.command import prog
-from mer.base.errors import MerError, main
+from mer.base.errors import MerError, main, refused
+from mer.runs import places, tracked
 
 NEEDED = ("torch", "numpy", "scipy", "h5py", "yaml", "sklearn", "matplotlib", "cv2", "dlib", "joblib", "tqdm",
           "openpyxl")
@@ -36,12 +39,34 @@ class Check:
 
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
-    return argparse.ArgumentParser(prog=prog("mer.doctor"), description=__doc__.splitlines()[0])
+    made = argparse.ArgumentParser(prog=prog("mer.doctor"), description=__doc__.splitlines()[0])
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--verify", nargs="*", type=Path, metavar="EXPORT",
+                       help="read every store, checkpoint, export (others by their folders) and object of DVC's cache, "
+                            "and name what is damaged")
+    which.add_argument("--privacy", action="store_true",
+                       help="list every product that shows a person, and where it would go by a push or by the page")
+    return made
 
 
 def run() -> int:
-    """Print a line a check; 1 if any is FAIL, else 0."""
-    parser().parse_args()
+    """Print a line a check, a damaged file or a product; 1 if any is FAIL, else 0.
+
+    Raises:
+        MerError: what --verify or --privacy read first makes no sense.
+    """
+    asked = parser().parse_args()
+    if asked.verify is not None:
+        from mer.runs import damage
+
+        count, found = damage.verify(Path("."), asked.verify)
+        print(f"{'FAIL' if found else 'OK':<5} {count} files were read, {len(found)} are damaged")
+        return int(bool(found))
+    if asked.privacy:
+        from mer.runs import privacy
+
+        print("\n".join(privacy.told(Path("."))))
+        return 0
     worst = 0
     for check in examine(Path(".")):
         print(f"{check.level:<5} {check.message}", flush=True)
@@ -51,19 +76,22 @@ def run() -> int:
 
 def examine(root: Path) -> Iterator[Check]:
     """Every check of the project in `root`, in the order in which problems are best mended."""
-    yield python(sys.version_info[:3], root)
-    yield from packages(importlib.import_module)
-    yield one_opencv([name for name in environment.OPENCV if _installed(name)])
-    yield program("git", "DVC keeps experiments in Git; install it")
-    yield program("dvc", "the stages are run by it; pip install -e .")
-    yield from repository(root)
-    yield links(root)
-    yield disk(shutil.disk_usage(root).free / 1e9)
-    yield processors(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    yield gpu()
-    yield versions(root)
-    yield from settings(root)
-    yield from datasets(root / "data/raw")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parts: tuple[Callable[[], Iterable[Check]], ...] = (
+        lambda: [python(sys.version_info[:3], root)], lambda: packages(importlib.import_module),
+        lambda: [one_opencv([name for name in environment.OPENCV if _installed(name)])],
+        lambda: [program("git", "DVC keeps experiments in Git; install it")],
+        lambda: [program("dvc", "the stages are run by it; pip install -e .")],
+        lambda: repository(root), lambda: place(root), lambda: [links(root)],
+        lambda: [disk(shutil.disk_usage(root).free / 1e9)], lambda: [processors(cores)], lambda: [gpu()],
+        lambda: [versions(root)], lambda: settings(root), lambda: datasets(root / "data/raw"))
+    for part in parts:
+        try:
+            yield from part()
+        except MerError as error:
+            yield Check("FAIL", str(error))
+        except OSError as error:  # a full disk or a forbidden folder must not hide the other checks
+            yield Check("FAIL", refused(error))
 
 
 def python(version: tuple[int, ...], root: Path) -> Check:
@@ -116,10 +144,14 @@ def program(name: str, why: str) -> Check:
 
 
 def repository(root: Path) -> Iterator[Check]:
-    """A FAIL for each of .git and .dvc that `root` lacks."""
-    for folder, command in ((".git", "git init"), (".dvc", "dvc init")):
-        if not (root / folder).exists():
-            yield Check("FAIL", f"{folder}: not here; run this in the project's root, or {command}")
+    """A FAIL for each of .git and .dvc that neither `root` nor a folder above it has."""
+    yield from (Check(*told) for told in places.repository(root))
+
+
+def place(root: Path) -> Iterator[Check]:
+    """What the file system and DVC's own files say: write permission, locks, a broken rwlock, what the cache lacks."""
+    for told in (places.writable(root), places.lock_of_dvc(root), places.cached(root), iter([places.locks(root)])):
+        yield from (Check(*each) for each in told)
 
 
 def links(root: Path) -> Check:
@@ -240,9 +272,7 @@ def _installed(name: str) -> bool:
 
 def _cache(root: Path) -> Path:
     """The folder where DVC keeps its cache, or its nearest existing parent."""
-    told = subprocess.run(["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False) \
-        if shutil.which("dvc") else None
-    cache = Path(told.stdout.strip()) if told and told.returncode == 0 and told.stdout.strip() else root / ".dvc/cache"
+    cache = tracked.cache(root)
     return next(path for path in (cache, *cache.parents, root) if path.is_dir())
 
 

@@ -43,9 +43,8 @@ def write(run: finished.Run, chosen: tuple[finished.Network, ...], out: Path) ->
     for network in chosen:
         state = networks.load(run, network).state_dict()
         path = out / f"seed{network.seed}_{network.fold.replace('/', '_')}.safetensors"
-        with store.atomic(path) as temporary:
-            temporary.write_bytes(save({name: value.contiguous() for name, value in state.items()},
-                                       {"format": "pt"}))  # several entries would stand in random order
+        store.write_bytes(path, save({name: value.contiguous() for name, value in state.items()},
+                                     {"format": "pt"}))  # several entries would stand in random order
         files.append(path)
     config = networks.describe(run, chosen, commit(run.folder), files, numbers(run, metrics))
     store.write_text(out / "README.md", card(run, chosen, config))

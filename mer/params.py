@@ -9,7 +9,7 @@ import dataclasses
 import importlib
 import itertools
 import types
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,13 @@ class Evaluate:
     seed: int = knob(0, 2**31)
 
 
+@dataclass(frozen=True)
+class Report:
+    """Section `report`: what the pages may show."""
+
+    faces: bool = knob(default=False, optional=True)  # runs from before it was a key
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Run:
     model: str = knob(choices=tuple(CONFIGS))
@@ -132,6 +139,7 @@ class _Budgets:
     pretrain: Pretrain
     train: Train
     evaluate: Evaluate
+    report: Report = field(default=Report(), metadata={"optional": True})
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ NOT_RUN = {
         "compare --clips", "compare --clips FILE", "tune --inside", "datasets check --dataset samm_long")},
     "mer": "named only; other lines have its commands",
     "pytest": "this is it",
+    "python tests/faults/campaign.py --kind signals kills full --seed 0 --minutes 60 --log faults.jsonl":
+        "as long as one likes; tests/faults/test_campaign.py tries each fault once",
+    "python tests/faults/campaign.py --table faults.jsonl": "tests/faults/test_campaign.py does",
     "pytest tests/models/test_every_model.py tests/test_comments.py tests/tables": "parts of it",
     "python -m stages.code --check": "test_graph compares it",
     "dvc exp run -S model=<name>": "a placeholder",

@@ -19,15 +19,20 @@ import joblib
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from mer.base import environment, graph, memory, store
+from mer.base import environment, graph, memory, orphans, store
 from mer.base.knobs import HERE, Parallel
 
 _locks: dict[Path, FileLock] = {}  # folders that this process works in
 
 
-def progress(iterable: Iterable | None, *, total: int, desc: str, unit: str, initial: int = 0) -> tqdm:
-    """The project's progress bar on stderr: done/total, elapsed<remaining, rate. Sparse when stderr is a file."""
+def progress(iterable: Iterable | None, *, total: int, desc: str, unit: str, initial: int = 0,
+             scaled: bool = False) -> tqdm:
+    """The project's progress bar on stderr: done/total, elapsed<remaining, rate. Sparse when stderr is a file.
+
+    `scaled`: counts as k, M and G, such as of bytes.
+    """
     return tqdm(iterable, total=total, desc=desc, unit=unit, initial=initial, file=sys.stderr, dynamic_ncols=True,
+                unit_scale=scaled,
                 mininterval=0.2 if sys.stderr.isatty() else 10.0)
 
 
@@ -123,7 +128,7 @@ def _pool(fn: Callable, items: Sequence[tuple[str, object]], count: int) -> Gene
     """Processes of this machine, which the next map finds as they are: with what they have imported and read."""
     with joblib.parallel_config(backend="loky", n_jobs=count), _interrupts_held():
         done = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")(
-            joblib.delayed(_indexed)(fn, index, item) for index, (_, item) in enumerate(items))
+            joblib.delayed(_indexed)(fn, index, item, os.getpid()) for index, (_, item) in enumerate(items))
     yield from done
 
 
@@ -141,5 +146,6 @@ def _interrupts_held():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _indexed(fn: Callable, index: int, item: object) -> tuple[int, object, dict[str, int]]:
+def _indexed(fn: Callable, index: int, item: object, parent: int) -> tuple[int, object, dict[str, int]]:
+    orphans.leave_with(parent)
     return index, fn(item), memory.peak()

@@ -1,6 +1,5 @@
 """A shard that is open to be read; what it is, `mer/base/store.py` says, which writes it."""
 
-import errno
 import hashlib
 import json
 import zlib
@@ -12,9 +11,10 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5s
 
-from mer.base.errors import MerError
+from mer.base.errors import MerError, machine
 
 SCHEMA = 2  # version of the shards' layout, stored in every one of them
+ANEW = "delete it and run `dvc repro`; if it comes back so from DVC's cache, `mer doctor --verify` says what to do"
 
 
 def checksum(array: np.ndarray, before: int = 0) -> int:
@@ -29,7 +29,7 @@ def compare(told: object, found: int, where: str) -> None:
         MerError: they differ; `where` says of what.
     """
     if told != found:
-        raise MerError(f"{where}: damaged, its checksum differs; delete the file and run `dvc repro`")
+        raise MerError(f"{where}: damaged, its checksum differs; {ANEW}")
 
 
 class Shard:
@@ -45,7 +45,8 @@ class Shard:
     def __init__(self, path: str | Path):
         self.path = path
         with self._told():
-            self._file = h5py.File(path, "r")
+            # files appear whole, so that no lock is needed, and not every file system has them
+            self._file = h5py.File(path, "r", locking=False)
         try:
             with self._told():
                 if self._file.attrs.get("schema") != SCHEMA:
@@ -91,8 +92,11 @@ class Shard:
         with self._told():
             compare(self._file[clip_id][name].attrs.get("crc32"), crc, f"{self.path}: clip {clip_id}, {name}")
 
-    def read(self, clip_id: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-        """The arrays of a clip, those of `names` that it has or all, each compared with its checksum."""
+    def read(self, clip_id: str, names: Iterable[str] | None = None, *, every: bool = False) -> dict[str, np.ndarray]:
+        """The arrays of a clip, those of `names` that it has or all, each compared with its checksum.
+
+        every: whether a clip that lacks some of `names` is damaged.
+        """
         wanted, found = None if names is None else set(names), {}
         with self._told():
             group = self._file[clip_id]
@@ -104,6 +108,8 @@ class Shard:
                     data.read(h5s.ALL, h5s.ALL, array)
                     compare(_told_checksum(data), checksum(array), f"{self.path}: clip {clip_id}, {name}")
                     found[name] = array[()]
+        if every and (lost := (wanted or set()) - set(found)):
+            raise MerError(f"{self.path}: clip {clip_id} has no array {min(lost)}; {ANEW}")
         return found
 
     def digest(self) -> str:
@@ -124,11 +130,11 @@ class Shard:
         except FileNotFoundError:
             raise MerError(f"{self.path}: no such shard; run `dvc repro` to make it") from None
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.ENOLCK, errno.EACCES) or "unable to lock" in str(error):
-                raise  # the file may be whole: another program has it open, or there are no locks; errors.main tells
-            raise MerError(f"{self.path}: unreadable HDF5 shard ({error}); delete it and run `dvc repro`") from None
-        except (KeyError, ValueError, AttributeError) as error:
-            raise MerError(f"{self.path}: damaged shard ({error}); delete it and run `dvc repro`") from None
+            if machine(error):
+                raise  # the file may be whole; errors.main tells
+            raise MerError(f"{self.path}: unreadable HDF5 shard ({error}); {ANEW}") from None
+        except (KeyError, ValueError, AttributeError, RuntimeError, TypeError, MemoryError, OverflowError) as error:
+            raise MerError(f"{self.path}: damaged shard ({error}); {ANEW}") from None
 
 
 def _told_checksum(data: h5d.DatasetID) -> np.ndarray | None:

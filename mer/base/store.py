@@ -6,46 +6,70 @@ depends on the time or place of writing: the same arrays give the same bytes, wh
 the stages below.
 """
 
+import contextlib
 import csv
+import errno
 import functools
 import io
 import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from mer.base.errors import MerError
+from mer.base.errors import MerError, full
 from mer.base.shard import SCHEMA, Shard, checksum
 
-PIECE = 2 ** 24  # bytes of an array that are copied at a time
+PIECE = 2 ** 24  # bytes that are copied at a time, or of a file that is made in memory
 
 
-@contextmanager
-def atomic(path: str | Path):
-    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, on failure remove it."""
+@contextlib.contextmanager
+def atomic(path: str | Path, needed: int = 0):
+    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, on failure remove it.
+
+    Args:
+        needed: bytes of the file, where they are known, for who reads that the disk is full.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path, needed):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a part of the path that is a file, or of a disk that is gone
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path, needed: int = 0):
+    """An error that says within that a disk is full, and not where, is one that names `path` and what it needs."""
+    try:
+        yield
+    except Exception as error:
+        refusal = full(error, path, needed)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic(path, len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: str | Path, text: str) -> None:
     r"""Write UTF-8 text atomically, with `\n` line ends on every system."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | Path, value: object) -> None:
@@ -82,11 +106,16 @@ def write_shard(path: str | Path, clips: Mapping[str, Mapping[str, np.ndarray]],
 
     Clips and arrays are written in sorted order; running it again gives the same bytes.
     """
-    with _new_shard(path, attrs) as file:
-        for clip_id in sorted(clips):
+    arrays = {clip_id: {name: np.asarray(array, order="C") for name, array in clips[clip_id].items()}
+              for clip_id in clips}
+
+    def fill(file: h5py.File) -> None:
+        for clip_id in sorted(arrays):
             group = file.create_group(clip_id)
-            for name in sorted(clips[clip_id]):
-                _write_array(group, name, np.asarray(clips[clip_id][name], order="C"))
+            for name in sorted(arrays[clip_id]):
+                _write_array(group, name, arrays[clip_id][name])
+
+    _write(path, fill, sum(array.nbytes for named in arrays.values() for array in named.values()), attrs)
 
 
 def join_shards(path: str | Path, parts: Mapping[str, Path], attrs: dict | None = None) -> None:
@@ -96,20 +125,34 @@ def join_shards(path: str | Path, parts: Mapping[str, Path], attrs: dict | None 
     Raises:
         MerError: a part is missing or damaged.
     """
-    with _new_shard(path, attrs) as file:
+    def fill(file: h5py.File) -> None:
         for clip_id in sorted(parts):
             with Shard(parts[clip_id]) as part:
                 group = file.create_group(clip_id)
                 for name in part.names(clip_id):
                     _copy_array(part, clip_id, name, group)
 
+    _write(path, fill, sum(os.stat(part).st_size for part in set(parts.values()) if part.is_file()), attrs)
 
-@contextmanager
-def _new_shard(path: str | Path, attrs: dict | None):
-    with atomic(path) as temporary, h5py.File(temporary, "w", libver=("earliest", "v108")) as file:
-        file.attrs["schema"] = SCHEMA
-        file.attrs["about"] = json.dumps(attrs or {}, sort_keys=True)
-        yield file
+
+def _write(path: str | Path, fill: Callable[[h5py.File], None], size: int, attrs: dict | None) -> None:
+    """A shard of about `size` bytes. On a disk that gets full HDF5 prints a page for each object, and may crash: so a
+    small file is made in memory, and for a large one is asked before whether there is room."""
+    def make(place: str | Path, **driver) -> bytes:
+        with h5py.File(place, "w", libver=("earliest", "v108"), **driver) as file:
+            file.attrs["schema"] = SCHEMA
+            file.attrs["about"] = json.dumps(attrs or {}, sort_keys=True)
+            fill(file)
+            file.flush()
+            return file.id.get_file_image() if driver else b""
+
+    if size <= PIECE:
+        write_bytes(path, make(path, driver="core", backing_store=False))
+        return
+    with atomic(path, size) as temporary:
+        if size > shutil.disk_usage(temporary.parent).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        make(temporary)
 
 
 def _write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
@@ -181,7 +224,7 @@ def link(source: Path, target: Path) -> None:
         temporary.unlink(missing_ok=True)  # a rename to another name of the same file does nothing
 
 
-def read_shard(path: str | Path, names: Iterable[str] | None = None) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
+def read_shard(path: str | Path, names: Iterable[str] | None = None,) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
     """Read one shard whole: ({clip id: {name: array}}, attrs); with `names`, only those arrays of each clip.
 
     Raises:

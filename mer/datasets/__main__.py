@@ -9,7 +9,7 @@ from pathlib import Path
 from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
-from mer.datasets import lists, releases
+from mer.datasets import lists, people, releases
 from mer.datasets.class_sets import label_set, own_labels
 from mer.datasets.clips import raw_root
 from mer.datasets.index import differing_sets, survey, table
@@ -210,6 +210,7 @@ def _check(asked: argparse.Namespace) -> None:
         releases.check_name(dataset, root.resolve().parent)
     found = readings(dataset, root, asked.images, asked.variant)
     options, reading = found[0]
+    people.refuse_shared(dataset, root, reading.clips)
     summary = survey(dataset, root, reading)
     also = [f"release {other.release}, {kind['images']} images ({len(other.clips)} clips)" for kind, other in found[1:]]
     print(table(summary))

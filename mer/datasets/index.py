@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from mer.base.errors import MerError
-from mer.datasets import releases
+from mer.datasets import people, releases
 from mer.datasets.class_sets import COLUMNS, Expected, Labels, LabelSet, class_index, own_labels, released
 from mer.datasets.clips import Clip
 from mer.datasets.rules import FLAGS, Reading
@@ -21,10 +21,11 @@ def build_index(dataset: str, raw_root: str | Path, *, accept_counts: bool = Fal
     Clips are sorted by subject and clip_id. The summary holds counts per class and subjects of every label set, the
     published counts, exclusions with their reason, flags, and the SHA-256 of the annotation.
 
-    Raises MerError when the release cannot be read, holds a label that its vocabulary lacks, or when counts differ from
-    the published ones and `accept_counts` is not set.
+    Raises MerError when the release cannot be read, holds a label that its vocabulary lacks or the same images under
+    two subjects, or when counts differ from the published ones and `accept_counts` is not set.
     """
     reading = releases.read(dataset, raw_root, images=images, variant=variant)
+    people.refuse_shared(dataset, Path(raw_root), reading.clips)
     summary = survey(dataset, Path(raw_root), reading)
     print(table(summary))
     wrong = differing_sets(summary)

@@ -178,19 +178,26 @@ def of_folds(folder: Path, files: Iterable[Path], seeds: Iterable[int]) -> Predi
     """The table of all folds of a run, below its `folder` with folds.csv.
 
     Raises:
-        MerError: as `concat`; or a clip that folds.csv tests is not predicted by its fold, with one of the seeds.
+        MerError: as `concat`; or a clip that folds.csv tests is not predicted by its fold, with one of the seeds and
+            under each selection; or a prediction is of none of these.
     """
     table = concat(map(read, files), source=folder.as_posix())
     if (folder / "folds.csv").is_file():
         with open(folder / "folds.csv", encoding="utf-8", newline="") as file:
             wanted = {(seed, row["fold"], row["clip_id"]) for row in csv.DictReader(file) for seed in seeds}
-        last = table.where("last")
-        lost = sorted(wanted - set(zip(last.seed.tolist(), last.fold.tolist(), last.clip_id.tolist(), strict=True)))
-        if lost:
-            seed, fold, clip = lost[0]
-            raise MerError(f"{folder.as_posix()}: {len(lost)} of {len(wanted)} predictions that folds.csv names are "
-                           f"not there, the first of clip {clip} by fold {fold}, seed {seed}; run `dvc repro` to train "
-                           "what is lost")
+        for selection in dict.fromkeys(["last", *table.selection.tolist()]):
+            t = table.where(selection)
+            have = set(zip(t.seed.tolist(), t.fold.tolist(), t.clip_id.tolist(), strict=True))
+            if lost := sorted(wanted - have):
+                seed, fold, clip = lost[0]
+                raise MerError(f"{folder.as_posix()}: {len(lost)} of {len(wanted)} predictions that folds.csv names "
+                               f"are not there (selection {selection}), the first of clip {clip} by fold {fold}, seed "
+                               f"{seed}; run `dvc repro` to train what is lost")
+            if strange := sorted(have - wanted):
+                seed, fold, clip = strange[0]
+                raise MerError(f"{folder.as_posix()}: {len(strange)} predictions are none that folds.csv names, the "
+                               f"first of clip {clip} by fold {fold}, seed {seed}, so of another run; delete the "
+                               "folder and run `dvc repro`")
     return table
 
 

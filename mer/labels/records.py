@@ -153,7 +153,7 @@ def each(folder: str | Path, clips: Iterable[Clip],
                 if clip.clip_id not in shard:
                     raise MerError(f"{folder.as_posix()}: clip {clip.clip_id} is neither labelled nor excluded; the "
                                    "store is older than the index, delete it and run `dvc repro`")
-                yield clip, shard.read(clip.clip_id, names)
+                yield clip, shard.read(clip.clip_id, names, every=True)
 
 
 def labelled(folder: str | Path, clips: Iterable[Clip]) -> list[Clip]:

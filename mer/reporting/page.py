@@ -36,11 +36,13 @@ def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> s
     run = store.read_json(data / "folds" / "summary.json")
     datasets = " + ".join(run["datasets"])
     title = f"{run['model'].upper()} on {datasets.replace('_', ' ')}, {len(run['class_names'])} classes"
+    faces = parameters["report"]["faces"]
+    tested, before = (sections.may_show(faces, run[key]) for key in ("datasets", "pretrained_on"))
     parts = [sections.headline(m), sections.beside(m, run), sections.papers(tables), sections.classes(m, run, reports),
-             sections.learning(run, reports), sections.auxiliary(m, reports),
-             sections.pretraining(reports, run["model"]),
-             sections.releases(reports, parameters), sections.labels(reports), sections.settings(parameters, reports),
-             sections.made_with(reports), costs.section(reports)]
+             sections.learning(run, reports), sections.auxiliary(m, reports, tested),
+             sections.pretraining(reports, run["model"], before),
+             sections.releases(reports, parameters), sections.labels(reports, faces),
+             sections.settings(parameters, reports), sections.made_with(reports), costs.section(reports)]
     links = re.findall(r'<h2 id="([^"]+)-h">(.*?)</h2>', "".join(parts))
     nav = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in links)
     return html.document(

@@ -8,6 +8,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from mer.base import store
 from mer.labels.points68 import PARTS
 from mer.labels.quality import Quality
 from mer.reporting.flow_colours import flow_colours, wheel
@@ -27,7 +28,8 @@ def draw(quality: Quality, folder: Path, title: str) -> list[Path]:
     paths = [folder / f"{name}.png" for name in names]
     for figure, path in zip(drawn, paths, strict=True):
         # no creation date or version in the file, so that the same labels give the same bytes
-        figure.savefig(path, dpi=110, metadata={"Software": None})
+        with store.atomic(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
         plt.close(figure)
     return paths
 

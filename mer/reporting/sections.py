@@ -36,6 +36,25 @@ PICTURES = {  # pictures of other stages by file name: caption, alt text
                       "beside the true flow where it is known.")}
 
 
+NO_FACE = ("confusion", "subjects", "curves", "gradients", "rank_scores", "landmarks", "flow_magnitude")
+LEFT_OUT = ("{} pictures that show faces of real people are left out; they lie in {}, and report.faces: true shows "
+            "them here: pass the page on then only as the agreements of the releases allow.")
+
+
+def may_show(faces: bool, datasets: Iterable[str]) -> bool:
+    """Whether pictures of these datasets' people may stand on a page: real faces only where `faces` (report.faces)."""
+    return faces or all(is_synthetic([name]) for name in datasets)
+
+
+def _faced(paths: Iterable[Path], shown: bool, kind: str = "") -> str:
+    """The figures of a folder, without those of faces unless `shown`, and then a word about them."""
+    found = list(paths)
+    kept = [path for path in found if shown or path.stem in NO_FACE]
+    lost = [path for path in found if path not in kept]
+    words = LEFT_OUT.format(len(lost), lost[0].parent.as_posix()) if lost else ""
+    return html.figures(map(html.figure, kept), kind) + (html.paragraph(words, "quiet") if words else "")
+
+
 def headline(m: dict) -> str:
     """The scores that have an `about`, as cards with intervals and chance; `m`: metrics.json."""
     chance = {"accuracy": m["chance"], "uar": m["chance"]}  # of uniform guesses; F1's depends on the class sizes
@@ -98,8 +117,9 @@ def learning(run: dict, reports: Path) -> str:
                         _drawn(reports, "curves.png", "gradients.png"))
 
 
-def auxiliary(m: dict, reports: Path) -> str:
-    """What the models measure of their own tasks, and where Grad-CAM lies, each beside what costs nothing; pictures."""
+def auxiliary(m: dict, reports: Path, shown: bool = False) -> str:
+    """What the models measure of their own tasks, and where Grad-CAM lies, each beside what costs nothing; pictures,
+    those of faces only where `shown`."""
     said = {None: "", True: "better than the constant", False: "no better than the constant"}
     known = {measure.key: measure for measure in (*measures.of_models(), *measures.HEAT) if measure.key in m}
     rivals, rows = {measure.rival for measure in known.values()}, []
@@ -113,11 +133,12 @@ def auxiliary(m: dict, reports: Path) -> str:
     pictures = sorted((reports / "plots/results").glob("clip_*.png"))
     return html.section("auxiliary", title, html.grid(
         "Measured on tested subjects, beside doing nothing", ("measure", "network", "constant", "verdict"), rows),
-        _drawn(reports, "rank_scores.png"), html.figures(map(html.figure, pictures), "three"))
+        _drawn(reports, "rank_scores.png"), _faced(pictures, shown, "three"))
 
 
-def pretraining(reports: Path, model: str) -> str:
-    """What pretraining learned, by LEARNED and TOLD of the model's config.py; losses; curves, pictures."""
+def pretraining(reports: Path, model: str, shown: bool = False) -> str:
+    """What pretraining learned, by LEARNED and TOLD of the model's config.py; losses; curves, pictures, those of faces
+    only where `shown`."""
     numbers, config = store.read_json(reports / "pretraining.json"), params.CONFIGS[model]
     parts = _learned(numbers, [entry for entry in getattr(config, "LEARNED", ()) if entry[0] in numbers])
     parts += [html.paragraph(words.format(**numbers), "quiet")
@@ -128,7 +149,7 @@ def pretraining(reports: Path, model: str) -> str:
     folder = reports / "plots/pretraining"
     curves = [path for path in (folder / "curves.png", folder / "gradients.png") if path.exists()]
     return html.section("pretraining", "Pretraining", *parts, html.figures(map(html.figure, curves)),
-                        html.figures(map(html.figure, sorted(folder.glob("reconstruction_*.png"))), "three"))
+                        _faced(sorted(folder.glob("reconstruction_*.png")), shown, "three"))
 
 
 def _learned(numbers: dict, entries: list[tuple[str, str, str, str]]) -> list[str]:
@@ -145,8 +166,8 @@ def _learned(numbers: dict, entries: list[tuple[str, str, str, str]]) -> list[st
             html.paragraph(" ".join(words), "quiet")]
 
 
-def labels(reports: Path) -> str:
-    """quality.json (flat: <dataset>.<key>) and the pictures of the label stages."""
+def labels(reports: Path, faces: bool = False) -> str:
+    """quality.json (flat: <dataset>.<key>) and the pictures of the label stages; of real faces only where `faces`."""
     path, parts = reports / "quality.json", []
     if path.exists():
         q = store.read_json(path)
@@ -154,7 +175,11 @@ def labels(reports: Path) -> str:
         rows = [(about, *(form.format(q[f"{name}.{key}"]) if f"{name}.{key}" in q else "" for name in names))
                 for key, about, form in QUALITY if any(f"{name}.{key}" in q for name in names)]
         parts.append(html.grid("Quality of the labels that training sees", ("", *names), rows))
-    return html.section("labels", "Labels", *parts, _all_of(reports / "plots/labels"))
+    found = sorted((reports / "plots/labels").rglob("*.png"), key=lambda path: (path.name, path.as_posix()))
+    kept = [path for path in found if path.stem in NO_FACE or may_show(faces, [path.parent.name])]
+    words = LEFT_OUT.format(len(found) - len(kept), (reports / "plots/labels").as_posix())
+    return html.section("labels", "Labels", *parts, html.figures(html.figure(path, _about(path)) for path in kept),
+                        html.paragraph(words, "quiet") if len(kept) < len(found) else "")
 
 
 def releases(reports: Path, parameters: dict) -> str:

@@ -119,8 +119,7 @@ def fetched(e: Experiment, rows: list[Predictions], folder: Path) -> Path:
         return run.data or run.folder / "data"
     for path in dict.fromkeys(path for row in rows for path in (
             outputs.place(int(row.seed[0]), str(row.fold[0])), outputs.frames_place(str(row.subject[0])))):
-        with store.atomic(folder / path) as temporary:
-            temporary.write_bytes(run.source.content(f"data/{path}"))
+        store.write_bytes(folder / path, run.source.content(f"data/{path}"))
     return folder
 
 

@@ -28,7 +28,8 @@ CLIPS = "reports/clips.json"
 class Network:
     """One fold's network, as it was after the last training step.
 
-    `held_out`: the subjects it has not seen; of their `clips` it recognised `right` after the last step.
+    `held_out`: the subjects it has not seen; of their `clips` it recognised `right` after the last step. `sha256`: of
+    an export's file, as config.json says.
     """
 
     seed: int
@@ -37,6 +38,7 @@ class Network:
     clips: int
     right: int
     file: Path
+    sha256: str = ""
 
     @property
     def name(self) -> str:
@@ -198,13 +200,16 @@ def _exported(path: Path) -> Run:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise MerError(f"{path / CONFIG}: not an export of this version of mer; expected format {FORMAT}")
     try:
-        p = knobs.build(params.Params, config["params"], "")
+        p = knobs.build(params.Params, config.get("params"), "")
     except MerError as error:
         raise MerError(f"{path / CONFIG}: {str(error).removeprefix('params.yaml: ')}; made by another version of mer"
                        ) from None
-    networks = tuple(Network(n["seed"], n["fold"], tuple(n["held_out"]), n["clips"], n["right"], path / n["file"])
-                     for n in config["networks"])
-    return Run(sources.at(path), params=p, about=config["run"], networks=networks, metrics=config["metrics"])
+    try:
+        networks = tuple(Network(n["seed"], n["fold"], tuple(n["held_out"]), n["clips"], n["right"],
+                                 path / Path(n["file"]).name, n["sha256"]) for n in config["networks"])
+        return Run(sources.at(path), params=p, about=config["run"], networks=networks, metrics=config["metrics"])
+    except (KeyError, TypeError) as error:
+        raise MerError(f"{path / CONFIG}: damaged ({type(error).__name__}: {error}); export the run again") from None
 
 
 def _network(path: Path) -> Network:

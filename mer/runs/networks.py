@@ -6,6 +6,7 @@
 """
 
 import difflib
+import hashlib
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mer import params
 from mer.base import graph
 from mer.base.errors import MerError
 from mer.params import Params
-from mer.runs.finished import FORMAT, Network, Run
+from mer.runs.finished import CONFIG, FORMAT, Network, Run
 
 KEEP = "dvc exp run -S train.keep_checkpoints=true"
 
@@ -55,6 +56,9 @@ def load(run: Run, network: Network):
 
     # every weight is in the file, so that those it started from need not be there
     model = tasks.task(_asked("without_weights", run.params)).build(len(run.classes))
+    if network.sha256 and not unchanged(network):
+        raise MerError(f"{network.file}: its SHA-256 is not the one in {CONFIG}, so it is damaged; export the run "
+                       "again, or copy the file again")
     if network.file.suffix == ".safetensors":
         state = read_safetensors(network.file)
     else:
@@ -73,6 +77,17 @@ def load(run: Run, network: Network):
     return model.eval()
 
 
+def unchanged(network: Network) -> bool:
+    """Whether a file of an export has the SHA-256 that config.json names."""
+    # exports of before 2026-12 have that of the file's name and content
+    return network.sha256 in (_sha256(network.file), graph.digest(network.file))
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def describe(run: Run, networks: tuple[Network, ...], commit: str, files: list[Path], metrics: dict) -> dict:
     """The content of an export's config.json; paths of this machine are left out.
 
@@ -80,7 +95,7 @@ def describe(run: Run, networks: tuple[Network, ...], commit: str, files: list[P
         files: one weight file a network; metrics: what reports/metrics.json says of the run.
     """
     p = replace(run.params, landmarks=replace(run.params.landmarks, model_path=None))
-    rows = [asdict(n) | {"file": file.name, "sha256": graph.digest(file)}
+    rows = [asdict(n) | {"file": file.name, "sha256": _sha256(file)}
             for n, file in zip(networks, files, strict=True)]
     return {"format": FORMAT, "mer": mer.__version__, "commit": commit, "run": run.about, "networks": rows,
             "metrics": metrics, "params": asdict(_asked("without_paths", p))}

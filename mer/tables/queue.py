@@ -252,6 +252,10 @@ def _invisible(p: Params) -> list[str]:
     for path in needed:
         if not Path(path).exists():
             problems.append(f"{path} does not exist; put it there before the experiments are run")
+        elif not collect.git("ls-files", path, f"{path}.dvc") and Path(path).is_symlink():
+            problems.append(f"{path} is a link that Git does not know, and the queue runs in a copy that has only what "
+                            f"DVC and Git know; DVC adds no links, so give the link to Git: `git add -f {path}` and "
+                            "commit it (it holds a path of this machine, no data)")
         elif not collect.git("ls-files", path, f"{path}.dvc"):
             problems.append(f"{path} is unknown to DVC, and the queue runs in a copy that has only what DVC and Git "
                             f"know; run `dvc add {path} && git add -f {path}.dvc`")

@@ -19,8 +19,7 @@ def save(path: str | Path, content: dict) -> None:
     """Write a dict of tensors, numbers, strings and containers of them."""
     buffer = io.BytesIO()  # torch names the archive's inner folder after the file, so a temporary name would show
     torch.save(content, buffer)
-    with store.atomic(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    store.write_bytes(path, buffer.getvalue())
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> dict:

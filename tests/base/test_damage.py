@@ -41,7 +41,7 @@ def test_two_hundred_flipped_bits_of_arrays_are_all_found(shard):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(RNG.integers(8))
         shard.write_bytes(damaged)
-        with pytest.raises(MerError, match=r"s01.h5: clip c\d, \w+: damaged, its checksum differs; delete the"):
+        with pytest.raises(MerError, match=r"s01.h5: clip c\d, \w+: damaged, its checksum differs; delete it"):
             store.read_shard(shard)
 
 
@@ -88,6 +88,28 @@ def test_a_fold_that_is_gone_is_not_passed_over(tmp_path):
         [fold, clip, subject] for fold, clip, subject in dict.fromkeys(
             zip(table.fold, table.clip_id, table.subject, strict=True))])
     assert len(predictions.of_folds(folds, files, [0])) == len(table)
+    with pytest.raises(MerError, match=r"folds: 9 of 18 predictions that folds.csv names are not there \(sel"):
+        predictions.of_folds(folds, files, [0, 1])
+    whole = files[0].read_text()
+    lines = whole.splitlines(keepends=True)
+    lines.remove(next(line for line in lines if ",oracle," in line))
+    files[0].write_text("".join(lines))
+    with pytest.raises(MerError, match=r"1 of 9 predictions that folds.csv names are not there \(selection oracle\)"):
+        predictions.of_folds(folds, files, [0])
+    files[0].write_text(whole)
     shutil.rmtree(files[1].parent)
-    with pytest.raises(MerError, match=r"folds: 3 of 9 predictions that folds.csv names are not there, the first of"):
+    with pytest.raises(MerError, match=r"folds: 3 of 9 predictions that folds.csv names are not there \(sel"):
         predictions.of_folds(folds, sorted(folds.glob("*/*/predictions.csv")), [0])
+
+
+def test_a_fold_of_another_run_is_not_counted(tmp_path):
+    from reporting import fabricate
+
+    root = fabricate.run_folder(tmp_path, fabricate.table(subjects=3, per_class=1))
+    folds = root / "data/folds"
+    files = sorted(folds.glob("*/*/predictions.csv"))
+    table = predictions.of_folds(folds, files[:2], [0])
+    store.write_csv(folds / "folds.csv", ["fold", "clip_id"], dict.fromkeys(
+        zip(table.fold.tolist(), table.clip_id.tolist(), strict=True)))
+    with pytest.raises(MerError, match=r"folds: 3 predictions are none that folds.csv names, the first of clip"):
+        predictions.of_folds(folds, files, [0])

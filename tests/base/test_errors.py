@@ -120,3 +120,18 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(tmp_path):
     done = ended("quiet_interrupt()\nraise KeyboardInterrupt", tmp_path)
     assert done.returncode == -signal.SIGINT or done.returncode == 130
     assert done.stderr == "interrupted; finished items are kept, run the same command again to continue\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
+def test_the_workers_of_a_killed_command_end_too(tmp_path):
+    process, workers = started(tmp_path)
+    process.kill()
+    process.wait(timeout=60)
+    for _ in range(200):
+        if not any(map(alive, workers)):
+            break
+        time.sleep(0.1)
+    left = [pid for pid in workers if alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left

@@ -44,10 +44,11 @@ def write_frames(subject: Subject, script: Script, folder: Path) -> None:
     temporary.mkdir(parents=True)
     try:
         quality = [cv2.IMWRITE_JPEG_QUALITY, subject.release.jpeg_quality]
-        for frame in range(subject.release.frames):
-            data = cv2.imencode(".jpg", subject.frame(script, frame), quality)[1]
-            (temporary / f"img{frame + 1}.jpg").write_bytes(data.tobytes())
-        os.rename(temporary, folder)
+        with store.naming(folder):
+            for frame in range(subject.release.frames):
+                data = cv2.imencode(".jpg", subject.frame(script, frame), quality)[1]
+                (temporary / f"img{frame + 1}.jpg").write_bytes(data.tobytes())
+            os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
