@@ -24,7 +24,7 @@ from mer.base import environment, graph, memory, store
 _locks: dict[Path, FileLock] = {}  # folders that this process works in
 
 
-def progress(iterable: Iterable | None, *, total: int, desc: str, unit: str, initial: int = 0) -> tqdm:
+def progress(iterable: Iterable | None, *, total: int | None, desc: str, unit: str, initial: int = 0) -> tqdm:
     """The project's progress bar on stderr: done/total, elapsed<remaining, rate. Sparse when stderr is a file."""
     return tqdm(iterable, total=total, desc=desc, unit=unit, initial=initial, file=sys.stderr, dynamic_ncols=True,
                 mininterval=0.2 if sys.stderr.isatty() else 10.0)

@@ -16,7 +16,8 @@ from mer.datasets import action_units
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 IMAGE = re.compile(r"(\d+)\D*(?:" + "|".join(map(re.escape, sorted(IMAGE_SUFFIXES))) + r")\Z", re.IGNORECASE).search
 SETTLED = 2_000_000_000  # nanoseconds, the coarsest clock of a file system in use
-DIGITS = 18  # of the longest frame number; more do not fit into the 64 bits of the stores
+DIGITS = 18  # of the longest number in a name or a cell; a time stamp in nanoseconds has one more
+LARGEST = 2**31 - 1  # frame number that the label stores hold
 SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -130,6 +131,11 @@ def whole(text: str) -> int | None:
     """A whole number of at most DIGITS digits, '12' or '12.0'; None for any other text."""
     match = re.fullmatch(rf"(-?\d{{1,{DIGITS}}})(\.0*)?", text)
     return int(match[1]) if match else None
+
+
+def too_large(number: int) -> str:
+    """What to say of a frame number above LARGEST."""
+    return f"frame {number}; numbers go to {LARGEST}, time stamps do not fit: number the frames, and its rows, from 1"
 
 
 def positive(text: str, path: Path, line: int, column: str) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mer.base.errors import MerError
 from mer.datasets import releases
 from mer.datasets.class_sets import COLUMNS, Expected, Labels, LabelSet, class_index, own_labels, released
-from mer.datasets.clips import Clip
+from mer.datasets.clips import LARGEST, Clip, too_large
 from mer.datasets.rules import FLAGS, Reading
 
 SHOWN = 10  # exclusions printed; summary.json has them all
@@ -130,11 +130,14 @@ def _expected(labels: LabelSet, published: Expected) -> tuple[dict, dict, list[s
 
 
 def _check_clips(dataset: str, reading: Reading, labels: Labels) -> None:
-    """Refuse repeated ids and, where the release's words are known, any other word: it would vanish from every set."""
+    """Refuse repeated ids, frame numbers that no store can hold and, where the release's words are known, any other
+    word: it would vanish from every set."""
     twice = [clip_id for clip_id, n in Counter(clip.clip_id for clip in reading.clips).items() if n > 1]
     if twice:
         raise MerError(f"{dataset}: clip_id '{twice[0]}' stands twice in {', '.join(reading.tables) or 'the folders'}")
     for clip in reading.clips:
+        if (number := max(clip.onset, clip.last, clip.offset)) > LARGEST:
+            raise MerError(f"{dataset}: clip {clip.clip_id} in {clip.frames_dir}: {too_large(number)}")
         if labels.vocabulary and clip.label_raw.lower() not in labels.vocabulary:
             raise MerError(f"{dataset}: clip {clip.clip_id} is labelled '{clip.label_raw}'; expected one of "
                            f"{', '.join(labels.vocabulary)}")

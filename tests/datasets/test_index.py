@@ -150,3 +150,10 @@ def test_frames_that_share_a_number_stop_the_run(mine):
     write_frames(mine / "video/a", [9], "img{:04d}.jpg")
     with pytest.raises(MerError, match="frame 9"):
         build_index("mine", mine)
+
+
+def test_numbers_that_no_store_holds_stop_the_run(mine):
+    write_frames(mine / "video/stamps", range(2**31, 2**31 + 3), "img{}.jpg")
+    write_table(mine, [row(frames="video/stamps", onset=2**31, apex="", offset=2**31 + 2)])
+    with pytest.raises(MerError, match=r"mine: clip c1 in video/stamps: frame 2147483650; numbers go to 2147483647"):
+        build_index("mine", mine)
