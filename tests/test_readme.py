@@ -97,7 +97,8 @@ class Command:
             return NOT_RUN[self.text]
         if not self.words or f"{self.text} ".startswith(RUN):
             return "run"
-        return "resolve" if self.text.startswith("dvc exp run -S ") and set(self.words[3::2]) == {"-S"} else ""
+        settings = self.text.startswith(("dvc exp run -S ", "python -m mer.run -S "))
+        return "resolve" if settings and set(self.words[3::2]) == {"-S"} else ""
 
     @property
     def settings(self) -> list[str]:

@@ -305,8 +305,9 @@ def _expected(hint: typing.Any, limits: Mapping) -> str:
 
 def nearest(word: str, known: typing.Iterable) -> str:
     """The end of an error message: what of `known` was perhaps meant, or nothing."""
-    near = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
-    return f"; did you mean `{near[0]}`?" if near else ""
+    names = {str(name).lower(): str(name) for name in known}
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
+    return f"; did you mean `{names[near[0]]}`?" if near else ""
 
 
 def flatten(parameters: dict, prefix: str = "") -> dict[str, object]:
