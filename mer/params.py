@@ -158,13 +158,13 @@ def resolve(raw: dict, path: str | Path = "params.yaml", root: str | Path = ".")
     model, name = raw.get("model"), raw.get("profile")
     if not isinstance(model, str) or model not in CONFIGS:
         raise MerError(f"{path}: model = {shown(model)}; expected one of {', '.join(CONFIGS)}"
-                       f"{nearest(str(model), CONFIGS)}")
+                       f"{nearest(model, CONFIGS)}")
     for each in CONFIGS:
         if not isinstance(profiles, dict) or not isinstance(profiles.get(each), dict) or "paper" not in profiles[each]:
             raise MerError(f"{path}: key `profiles.{each}.paper` is missing; expected a block per profile")
     if not isinstance(name, str) or name not in profiles[model]:
         raise MerError(f"{path}: profile = {shown(name)}; expected one of {', '.join(map(str, profiles[model]))}"
-                       f"{nearest(str(name), profiles[model])}")
+                       f"{nearest(name, profiles[model])}")
     # a network's own section and loss weights come from its own profile, all others from that of the chosen model
     filled = fill(raw, profile(profiles, model, name, path), f"profiles.{model}.{name}")
     for each in CONFIGS:

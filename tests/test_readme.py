@@ -47,6 +47,9 @@ NOT_RUN = {
         "compare --clips", "compare --clips FILE", "tune --inside", "datasets check --dataset samm_long")},
     "mer": "named only; other lines have its commands",
     "pytest": "this is it",
+    "MER_FUZZ=5000 pytest tests/fuzz": "minutes; a part of it is run as it is",
+    "python -m tests.fuzz": "without end; its parts are the tests of tests/fuzz",
+    "python -m mer.run": "would run the whole graph; tests/test_run.py does without DVC",
     "pytest tests/models/test_every_model.py tests/test_comments.py tests/tables": "parts of it",
     "python -m stages.code --check": "test_graph compares it",
     "dvc exp run -S model=<name>": "a placeholder",
@@ -95,10 +98,10 @@ class Command:
         """run, resolve, or why neither; empty for what nobody has thought of."""
         if self.text in NOT_RUN:
             return NOT_RUN[self.text]
-        if not self.words or f"{self.text} ".startswith(RUN):
-            return "run"
         settings = self.text.startswith(("dvc exp run -S ", "python -m mer.run -S "))
-        return "resolve" if settings and set(self.words[3::2]) == {"-S"} else ""
+        if settings and set(self.words[3::2]) == {"-S"}:
+            return "resolve"
+        return "run" if not self.words or f"{self.text} ".startswith(RUN) else ""
 
     @property
     def settings(self) -> list[str]:

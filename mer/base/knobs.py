@@ -58,7 +58,7 @@ def sections(path: str | Path = "params.yaml", **kinds: type) -> types.SimpleNam
         if not isinstance(block, dict) or word not in block:
             known = list(block) if isinstance(block, dict) else []
             raise MerError(f"{path}: {key} = {shown(word)}; expected one of {', '.join(map(str, known))}"
-                           f"{nearest(str(word), known)}")
+                           f"{nearest(word, known)}")
         block = block[word]
     block = profile(profiles, model, name, path)
     own = {key: raw[key] for key in kinds if key in raw}
@@ -200,7 +200,7 @@ def build(kind: type, values: object, where: str):
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in fields:
-            raise MerError(f"params.yaml: unknown key `{where}{key}`{nearest(str(key), fields)}")
+            raise MerError(f"params.yaml: unknown key `{where}{key}`{nearest(key, fields)}")
     built = {}
     for name, f in fields.items():
         if name not in values and f.metadata.get("optional"):
@@ -303,10 +303,10 @@ def _expected(hint: typing.Any, limits: Mapping) -> str:
     return text + optional + (f"; {limits['note']}" if limits.get("note") else "")
 
 
-def nearest(word: str, known: typing.Iterable) -> str:
+def nearest(word: object, known: typing.Iterable) -> str:
     """The end of an error message: what of `known` was perhaps meant, or nothing."""
     names = {str(name).lower(): str(name) for name in known}
-    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(shown(word).lower() if not isinstance(word, str) else word.lower(), names, n=1, cutoff=0.5)
     return f"; did you mean `{names[near[0]]}`?" if near else ""
 
 

@@ -36,7 +36,8 @@ def opened(path: Path) -> Iterator[cv2.VideoCapture | None]:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", ERRORS if hearing.HEARS_STDOUT else "-8")
     before = _set_log_level(SILENT)
     with hearing.listening_to_both():
-        video = cv2.VideoCapture(str(path))
+        # no other decoder: OpenCV's own for AVI grabs what it cannot decode; one thread: it complains while it grabs
+        video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         yield video if video.isOpened() else None
     finally:

@@ -65,7 +65,7 @@ def _xls(data: bytes, path: Path) -> dict[str, list[list[Cell]]]:
         import xlrd
     except ImportError:
         raise MerError("an old .xls table needs the package xlrd (pip install xlrd), or save it as .xlsx") from None
-    book = xlrd.open_workbook(file_contents=data, ragged_rows=True)
+    book = xlrd.open_workbook(file_contents=data, ragged_rows=True, logfile=io.StringIO())
     return {sheet.name: _bounded(((row + 1, sheet.row_values(row)) for row in range(sheet.nrows)), path, sheet.name)
             for sheet in book.sheets()}
 

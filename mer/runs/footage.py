@@ -90,7 +90,9 @@ def _decode(path: Path, clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
             if number > clip.last:
                 return
             if number >= clip.first:
-                image = video.retrieve()[1]
+                there, image = video.retrieve()
+                if not there:
+                    raise MerError(f"{path}: frame {number} cannot be decoded; get it anew, or convert it")
                 yield number, image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
 
 

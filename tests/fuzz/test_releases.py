@@ -1,6 +1,7 @@
 """Whatever happened to a release, it is read, or refused in one line: never a traceback, never a clip that is none.
 
-MER_FUZZ=1000 tries as many mutated releases a reader (minutes); a number tried is its own seed.
+MER_FUZZ=1000 tries as many mutated releases a reader (minutes), `python -m tests.fuzz` others without end; a number
+tried is its own seed.
 """
 
 import os
