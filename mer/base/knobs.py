@@ -306,7 +306,8 @@ def _expected(hint: typing.Any, limits: Mapping) -> str:
 def nearest(word: object, known: typing.Iterable) -> str:
     """The end of an error message: what of `known` was perhaps meant, or nothing."""
     names = {str(name).lower(): str(name) for name in known}
-    near = difflib.get_close_matches(shown(word).lower() if not isinstance(word, str) else word.lower(), names, n=1, cutoff=0.5)
+    typed = word if isinstance(word, str) else shown(word)
+    near = difflib.get_close_matches(typed.lower(), names, n=1, cutoff=0.5)
     return f"; did you mean `{names[near[0]]}`?" if near else ""
 
 
