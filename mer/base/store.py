@@ -116,7 +116,7 @@ def read_shard(path: str | Path, names: Iterable[str] | None = None) -> tuple[di
         if error.errno in (errno.EAGAIN, errno.ENOLCK, errno.EACCES) or "unable to lock" in str(error):
             raise  # the file may be whole: another program has it open, or there are no locks; errors.main tells
         raise MerError(f"{path}: unreadable HDF5 shard ({error}); delete it and run `dvc repro`") from None
-    except (KeyError, ValueError, AttributeError, RuntimeError) as error:  # RuntimeError: HDF5's own
+    except (KeyError, ValueError, AttributeError, TypeError, RuntimeError) as error:  # RuntimeError: HDF5's own
         raise MerError(f"{path}: damaged shard ({error}); delete it and run `dvc repro`") from None
 
 

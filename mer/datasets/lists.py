@@ -83,14 +83,15 @@ def read(path: str | Path) -> list[Listed]:
         raise MerError(f"{path}: not a CSV table ({error})") from None
     if not lines:
         raise MerError(f"{path}: empty; expected a row a clip")
-    names = [OTHERS.get(name.strip().lower(), name.strip().lower()) for name in lines[0]]
+    header = lines[0]
+    names = [OTHERS.get(name.strip().lower(), name.strip().lower()) for name in header]
     if "clip_id" in names:
         lines = lines[1:]
     elif len(lines[0]) == 4:
         names = ["dataset", "subject", "clip_id", "class"]  # MEGC2019's, which has no header
     for name in ("dataset", "subject", "clip_id", "class"):
         if name not in names:
-            raise MerError(f"{path}: no column for the {name}; found {', '.join(lines[0])}")
+            raise MerError(f"{path}: no column for the {name}; found {', '.join(header)}")
     found: dict[tuple[str, str], Listed] = {}
     for number, line in enumerate(lines, 1):
         cells = dict(zip(names, (cell.strip() for cell in line), strict=False))

@@ -252,8 +252,8 @@ TARGETS = {
     "film of MPEG-4": Target(SEEDS, bytes_of(film("mp4v"), "x.mp4", read_film)),
     "xlsx": Target(SEEDS, bytes_of(tables, "t.xlsx", read_table)),
     "xls": Target(SEEDS, bytes_of(tables, "t.xls", read_table)),
-    "list": Target(SEEDS, bytes_of(listed, "list.csv", lists.read)),
-    "checkpoint": Target(SEEDS, bytes_of(network, "model.pt", read_network)),
+    "list": Target(SEEDS, bytes_of(listed, "list.csv", lists.read), (824, 7439)),
+    "checkpoint": Target(SEEDS, bytes_of(network, "model.pt", read_network), (12412405,)),
     "safetensors": Target(SEEDS, bytes_of(weights, "model.safetensors", checkpoint.read_safetensors)),
-    "shard": Target(SEEDS, bytes_of(shard, "s01.h5", read_shard), (141, 387)),
+    "shard": Target(SEEDS, bytes_of(shard, "s01.h5", read_shard), (141, 387, 47650)),
 }
