@@ -68,12 +68,12 @@ def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], N
         MerError: no face in any frame, points that jump throughout, or a damaged frame.
     """
     cv2.setNumThreads(1)  # as in the stages
-    detect, predict = faces.dlib_models(str(faces.predictor_path(p.landmarks.model_path)))
+    predictor = faces.predictor_path(p.landmarks.model_path)
     count = sum(clip.first <= number <= clip.last for number in film.numbers)
     try:
-        with kept.keeping(detect, keep) as remembered:
+        with kept.keeping(faces.dlib_models(str(predictor)), predictor, keep) as (detect, predict):
             marks = faces.label_frames(
-                lambda: parallel.progress(film.read(clip), total=count, desc="landmarks", unit="frame"), remembered,
+                lambda: parallel.progress(film.read(clip), total=count, desc="landmarks", unit="frame"), detect,
                 predict, upsample_retry=p.landmarks.upsample_retry, whole_every=p.landmarks.whole_every)
         if words := doubts(marks):
             warn(words)

@@ -1,7 +1,7 @@
-"""What the face detector found, kept beside the page that is being made, so that Ctrl-C loses none of it.
+"""What dlib found, kept beside the page that is being made, so that Ctrl-C loses none of it.
 
-The detector's answer depends on nothing but the pixels that it is shown, so an answer is kept under their digest and
-the next call of the same clip gets the same landmarks, whatever else has changed.
+Its answers depend on nothing but the pixels that it is shown, so each is kept under their digest and the next call of
+the same clip gets the same landmarks, whatever else has changed.
 """
 
 import hashlib
@@ -18,16 +18,20 @@ NAME = ".faces.jsonl"  # in the page's folder, until the page is written
 
 
 @contextmanager
-def keeping(detect: Callable, folder: Path | None) -> Iterator[Callable]:
-    """`detect` (see `faces.dlib_models`), whose answers lie in a file of the folder until the block ends well or in an
-    error; an interrupt leaves them for the next call. Without a folder nothing is kept."""
+def keeping(models: tuple[Callable, Callable], predictor: Path,
+            folder: Path | None) -> Iterator[tuple[Callable, Callable]]:
+    """`models` (see `faces.dlib_models`), read from the file `predictor`, whose answers lie in a file of the folder
+    until the block ends well or in an error; an interrupt leaves them for the next call. Without a folder nothing is
+    kept."""
     if folder is None:
-        yield detect
+        yield models
         return
-    path, began = folder / NAME, dlib.__version__
+    detect, predict = models
+    path, began = folder / NAME, f"dlib {dlib.__version__}, {predictor.name}, {predictor.stat().st_size} bytes"
     known, whole = _read(path, began)
     if known:
-        print(f"predict: reusing what the face detector found in {len(known)} searches of an interrupted run",
+        searches = sum(not key.startswith("points") for key in known)
+        print(f"predict: reusing what the face detector found in {searches} searches of an interrupted run",
               file=sys.stderr)
     with open(path, "r+" if whole else "w", encoding="utf-8") as file:
         if whole:
@@ -36,19 +40,27 @@ def keeping(detect: Callable, folder: Path | None) -> Iterator[Callable]:
         else:
             file.write(json.dumps(began) + "\n")
 
-        def remembered(image: np.ndarray, upsample: int) -> tuple[np.ndarray, np.ndarray]:
-            shown = hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()
-            key = f"{image.shape[0]}x{image.shape[1]} {upsample} {shown}"
+        def remembered(key: str, image: np.ndarray, make: Callable[[], tuple[list, list]]) -> tuple[list, list]:
+            digest = hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()
+            key = f"{key} {image.shape[0]}x{image.shape[1]} {digest}"
             if key not in known:
-                boxes, scores = detect(image, upsample)
-                known[key] = (boxes.tolist(), scores.tolist())
+                known[key] = make()
                 file.write(json.dumps([key, *known[key]]) + "\n")
                 file.flush()
-            boxes, scores = known[key]
+            return known[key]
+
+        def found(image: np.ndarray, upsample: int) -> tuple[np.ndarray, np.ndarray]:
+            boxes, scores = remembered(f"faces {upsample}", image, lambda: tuple(
+                array.tolist() for array in detect(image, upsample)))
             return np.array(boxes, np.int32).reshape(-1, 4), np.array(scores, np.float32)
 
+        def points(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+            where = " ".join(map(str, map(int, box)))
+            return np.array(remembered(f"points {where}", image, lambda: (predict(image, box).tolist(), []))[0],
+                            np.float32)
+
         try:
-            yield remembered
+            yield found, points
         except OSError:  # such as a full disk, which can be mended
             raise
         except Exception:
