@@ -12,6 +12,7 @@ from mer.base.errors import main, quiet_interrupt
 
 COMMANDS = {  # name -> what it is for; its module is mer.<name>, with `parser` and `run`
     "doctor": "what will and won't work here, and which versions made what is here",
+    "run": "`dvc exp run` whose values are looked at first: `run -S key=value`",
     "datasets": "`datasets check FOLDER`: what a raw release is, counted; `datasets table`: all that are read",
     "predict": "a finished run's networks on a clip of your own",
     "compare": "experiments side by side, with paired tests",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mer.base.errors import MerError
 from mer.base.knobs import Parallel, build, fill, knob, nearest, profile, read_yaml
+from mer.base.shown import shown
 from mer.datasets.releases import Index, check_name, known, people
 from mer.datasets.sections import Synthetic
 from mer.labels.sections import Align, Dynamic, Flow, Landmarks, Sampling
@@ -165,15 +166,15 @@ def resolve(raw: dict, path: str | Path = "params.yaml", root: str | Path = ".")
     raw = dict(raw)
     profiles = raw.pop("profiles", None)
     model, name = raw.get("model"), raw.get("profile")
-    if model not in CONFIGS:
-        raise MerError(f"{path}: model = {model!r}; expected one of {', '.join(CONFIGS)}"
-                       f"{nearest(str(model), CONFIGS)}")
+    if not isinstance(model, str) or model not in CONFIGS:
+        raise MerError(f"{path}: model = {shown(model)}; expected one of {', '.join(CONFIGS)}"
+                       f"{nearest(model, CONFIGS)}")
     for each in CONFIGS:
         if not isinstance(profiles, dict) or not isinstance(profiles.get(each), dict) or "paper" not in profiles[each]:
             raise MerError(f"{path}: key `profiles.{each}.paper` is missing; expected a block per profile")
-    if name not in profiles[model]:
-        raise MerError(f"{path}: profile = {name!r}; expected one of {', '.join(map(str, profiles[model]))}"
-                       f"{nearest(str(name), profiles[model])}")
+    if not isinstance(name, str) or name not in profiles[model]:
+        raise MerError(f"{path}: profile = {shown(name)}; expected one of {', '.join(map(str, profiles[model]))}"
+                       f"{nearest(name, profiles[model])}")
     # a network's own section and loss weights come from its own profile, all others from that of the chosen model
     filled = fill(raw, profile(profiles, model, name, path), f"profiles.{model}.{name}")
     for each in CONFIGS:

@@ -1,16 +1,19 @@
 """`python -m mer.predict CLIP`: apply a finished experiment to a clip of your own, a video or a folder of frames.
 
 The clip goes the pipeline's own way: dlib's landmarks, one alignment, the centre crop, the frames that are sampled in
-tests, the model's task. What comes out are scores of a softmax, not calibrated probabilities. A fold's network may be
+tests, the model's task. Ctrl-C keeps what the face detector, which takes most of the time, has found: the same command
+goes on from there. What comes out are scores of a softmax, not calibrated probabilities. A fold's network may be
 applied to anyone for a look, but measures nothing on a subject that it was trained on.
 """
 
 import argparse
+import shutil
+import tempfile
 from pathlib import Path
 
 from mer.base import store
 from mer.base.command import prog
-from mer.base.errors import main
+from mer.base.errors import MerError, main
 from mer.runs import finished, networks
 
 
@@ -51,24 +54,43 @@ def run() -> None:
     experiment = finished.open_run(asked.run)
     chosen = networks.choose(experiment, asked.fold, asked.seed)
     from mer.reporting import clip_page
-    from mer.runs import apply, footage  # slow to import: after the check
+    from mer.runs import apply, footage, kept  # slow to import: after the check
 
     film = footage.footage(asked.clip)
     clip = footage.annotate(film, asked.onset, asked.apex, asked.offset)
-    # at once, because a long film takes its time
-    judged = apply.judge(experiment, chosen, film, clip, lambda words: print(f"warning: {words}", flush=True))
-
     out = asked.out or Path("predict") / clip.clip_id
-    if not out.is_dir() or not any(out.iterdir()):  # a folder of its own: its face must not get into Git by accident
-        store.write_text(out / ".gitignore", "*\n")
+    made = _prepare(out)
+    try:  # warned at once, because a long film takes its time
+        judged = apply.judge(experiment, chosen, film, clip, lambda words: print(f"warning: {words}", flush=True), out)
+    except MerError:
+        if made is not None:
+            shutil.rmtree(made)
+        raise
+
     store.write_csv(out / "scores.csv", ["seed", "fold", *experiment.classes],
                     [[n.seed, n.fold, *map(float, p)] for n, p in zip(chosen, judged.p, strict=True)])
     store.write_text(out / "index.html", clip_page.build(judged))
+    kept.forget(out)
     which = chosen[0].name if len(chosen) == 1 else f"mean of {len(chosen)} networks"
     print(f"{asked.clip}: {which}\n{apply.trained_on(experiment)}\n")
     print(table(judged))
     written = f"written: {(out / 'index.html').as_posix()}"
     print("\n".join(["", apply.NOT_CALIBRATED, apply.NOT_TO_MEASURE, *judged.notes, written]))
+
+
+def _prepare(out: Path) -> Path | None:
+    """Make the folder; the outermost that was not there, None if all were. MerError where it cannot be written."""
+    made = next((folder for folder in (*reversed(out.parents), out) if not folder.exists()), None)
+    try:
+        fresh = made is not None or not any(out.iterdir())
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+        if fresh:  # a folder of its own: its face must not get into Git by accident
+            store.write_text(out / ".gitignore", "*\n")
+    except OSError as error:
+        raise MerError(f"--out {out}: {error.strerror}; expected a folder that can be written") from None
+    return made
 
 
 if __name__ == "__main__":

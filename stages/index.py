@@ -8,14 +8,15 @@ from mer.base.errors import main
 from mer.base.store import write_json
 from mer.datasets import releases
 from mer.datasets.clips import raw_root, write_clips
-from mer.datasets.index import build_index
+from mer.datasets.index import build_index, refuse_unusable
 
 
 def run() -> None:
     """Write the index of the dataset named on the command line.
 
     Raises:
-        MerError: an unknown name, a release that cannot be read, or counts that are not the published ones.
+        MerError: an unknown name, a release that cannot be read, counts that are not the published ones, or a label
+            set that cannot be learned.
     """
     parser = argparse.ArgumentParser(prog="python -m stages.index", description=__doc__)
     parser.add_argument("dataset", help="one of params.yaml's datasets or pretrain.sources")
@@ -27,6 +28,7 @@ def run() -> None:
     clips, summary = build_index(
         dataset, raw_root(dataset), accept_counts=index.accept_counts, images=index.images,
         variant=getattr(index, dataset) if releases.of(dataset).variants else None)
+    refuse_unusable(dataset, summary, knobs.read_yaml(Path("params.yaml")))
     # the landmark stage depends on the index alone: a changed frame changes this number, and so runs it again
     folders = sorted({clip.frames_dir for clip in clips})
     summary["frames_sha256"] = graph.digest(*(raw_root(dataset) / folder for folder in folders))

@@ -13,7 +13,7 @@ LONG = (  # modules that take 3 s and more on one core (`pytest --durations=0`),
     "base/test_portable.py", "test_main.py", "models/fdp/test_network.py", "reporting/test_clips_drawn.py",
     "labels/test_label_stages.py", "reporting/test_plots.py", "models/mol/test_network.py",
     "models/test_every_model.py", "training/test_capture.py", "training/test_folds.py", "training/test_fleet.py",
-    "base/test_cluster.py", "datasets/synthetic/test_release.py", "datasets/test_fuzz.py",
+    "base/test_cluster.py", "datasets/synthetic/test_release.py", "fuzz/test_releases.py", "fuzz/test_targets.py",
     "training/test_streaming.py", "test_bench.py")
 LONG_PATHS = {TESTS / name for name in LONG}
 MISSING = sorted(path.as_posix() for path in LONG_PATHS if not path.is_file())

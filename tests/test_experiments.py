@@ -192,7 +192,8 @@ def test_a_small_learning_rate_is_a_number(project):
 @pytest.mark.parametrize(("setting", "stage", "message"), [
     ("lambda_f=abc", "check", "error: params.yaml: lambda_f = 'abc'; expected a number from 0 to 1e+06"),
     ("classes=9", "check", "error: classes: dataset synthetic has no label set '9'; it has 3, 5"),
-    ("classes=5", "train", "error: data/index: class repression of set 5 has no clip in synthetic; choose another set"),
+    ("classes=5", "index@synthetic", "error: synthetic: class repression of set '5' has no clip; the labels are "
+     "disgust, happiness, surprise: choose another set"),
     ("datasets=[]", "check", "error: params.yaml: datasets = []; expected a list without repetition"),
 ])
 def test_a_value_that_makes_no_sense_is_refused_in_one_line(refusing, setting, stage, message):

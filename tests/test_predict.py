@@ -28,7 +28,7 @@ from mer.evaluation import predictions, results
 from mer.labels import align, faces, flow, records
 from mer.models.ma2mi import encoding
 from mer.models.ma2mi.autoencoder import ConvAe
-from mer.runs import apply, finished, footage, networks
+from mer.runs import apply, finished, footage, kept, networks
 from mer.training.checkpoint import read_safetensors
 from stages import train
 
@@ -282,6 +282,58 @@ def test_few_faces_are_told_before_the_networks_run(raw, project, tmp_path, monk
     assert told == ["A face was found in 1 of 10 frames only: the scores mean little"]
 
 
+def test_ctrl_c_keeps_what_the_detector_found(raw, project, tmp_path, monkeypatch, capsys):
+    """The next call searches what is left, says the same as an undisturbed one, and leaves nothing behind."""
+    folder, out = raw.folder / "frames" / CLIP, tmp_path / "out"
+    real, searched = faces.dlib_models, []
+
+    def models(path):
+        detect, points = real(path)
+
+        def counted(image, upsample):
+            if searched.append(1) or len(searched) == stop:
+                raise KeyboardInterrupt
+            return detect(image, upsample)
+
+        return counted, points
+
+    monkeypatch.setattr(faces, "dlib_models", models)
+    words = [folder, "--run", project("ma2mi")]
+    stop = 0
+    call(predict, monkeypatch, *words, "--out", tmp_path / "undisturbed")
+    needed = len(searched)
+    searched.clear()
+    stop = needed // 2 + 1
+    with pytest.raises(KeyboardInterrupt):
+        call(predict, monkeypatch, *words, "--out", out)
+    with open(out / kept.NAME, "a", encoding="utf-8") as file:
+        file.write('["half a li')  # as `kill -9` may leave it
+    searched.clear()
+    stop = 0
+    capsys.readouterr()
+    call(predict, monkeypatch, *words, "--out", out)
+    assert f"found in {needed // 2} searches of an interrupted run" in capsys.readouterr().err
+    assert len(searched) == needed - needed // 2 > 0
+    files = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert files.keys() == {".gitignore", "index.html", "scores.csv"}
+    assert files["scores.csv"] == (tmp_path / "undisturbed/scores.csv").read_bytes()
+
+
+def test_a_part_of_a_damaged_film_is_used_where_it_is_named(raw, project, tmp_path, monkeypatch, capsys):
+    face = cv2.imread(str(raw.folder / "frames" / CLIP / "img5.jpg"))
+    video = cv2.VideoWriter(str(tmp_path / "x.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, face.shape[1::-1])
+    for _ in range(9):
+        video.write(face)
+    video.release()
+    data = (tmp_path / "x.avi").read_bytes()
+    (tmp_path / "x.avi").write_bytes(data[:len(data) * 3 // 5])
+    call(predict, monkeypatch, tmp_path / "x.avi", "--run", project("ma2mi"), "--onset", 1, "--offset", 4, "--out",
+         tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "The film is not whole: " in said and "frames could be read of the 9 in its header" in said
+    assert "whole clip" not in said
+
+
 def test_the_gray_frames_of_a_video_give_almost_the_scores_of_the_files(raw, project, tmp_path, monkeypatch):
     clip = next(clip for clip in raw.clips if clip.clip_id == CLIP)
     folder = raw.folder / clip.frames_dir
@@ -364,6 +416,13 @@ GREY = np.full((80, 60), 128, np.uint8)
     (["nothing.mp4"], "nothing.mp4: no such file or folder"),
     (["text.avi"], "text.avi: not a video that OpenCV can read; convert it"),
     (["cut.avi"], "cut.avi: not a video that OpenCV can read"),
+    (["part.avi"], "4 frames could be read of the 8 in its header: cut or damaged?; get it anew, or say which part is "
+     "meant (--onset, --offset)"),
+    (["tiff"], "tiff: no image with a number in its name; expected frames such as img1.jpg (img1.tif: read are .bmp, "
+     ".jpeg, .jpg, .png, convert it)"),
+    (["stamps"], "stamps: frame 1700000000005; numbers go to 2147483647, time stamps do not fit: number the frames"),
+    (["grey", "--out", "text.avi"], "--out text.avi: Not a directory; expected a folder that can be written"),
+    (["grey", "--out", "text.avi/x"], "--out text.avi/x: Not a directory; expected a folder that can be written"),
     (["grey/img3.png"], "img3.png: a single image; expected a video, or the folder of the frames"),
     (["empty"], "empty: no image with a number in its name; expected frames such as img1.jpg, or one of its videos by "
      "name (a.mp4)"),
@@ -389,6 +448,15 @@ def test_what_cannot_be_done_is_said_in_one_line(words, message, project, tmp_pa
     broken.write_bytes(broken.read_bytes()[:-20])
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/a.mp4").touch()
+    (tmp_path / "tiff").mkdir()
+    (tmp_path / "tiff/img1.tif").touch()
+    still(tmp_path / "stamps", 6, GREY, first=1_700_000_000_000)
+    video = cv2.VideoWriter(str(tmp_path / "part.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (200, 200))
+    for number in range(8):
+        video.write(np.random.default_rng(number).integers(0, 256, (200, 200, 3), np.uint8))
+    video.release()
+    data = (tmp_path / "part.avi").read_bytes()
+    (tmp_path / "part.avi").write_bytes(data[:len(data) * 2 // 5])
     (tmp_path / "text.avi").write_text("no video\n")
     (tmp_path / "cut.avi").write_bytes(b"RIFF\x00\x00\x00\x00AVI LIST")
     run = [] if "--run" in words else ["--run", project("ma2mi keep")]

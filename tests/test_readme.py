@@ -54,6 +54,9 @@ NOT_RUN = {
     "python tests/faults/campaign.py --kind signals kills full --seed 0 --minutes 60 --log faults.jsonl":
         "as long as one likes; tests/faults/test_campaign.py tries each fault once",
     "python tests/faults/campaign.py --table faults.jsonl": "tests/faults/test_campaign.py does",
+    "MER_FUZZ=5000 pytest tests/fuzz": "minutes; a part of it is run as it is",
+    "python -m tests.fuzz": "without end; its parts are the tests of tests/fuzz",
+    "python -m mer.run": "would run the whole graph; tests/test_run.py does without DVC",
     "pytest tests/models/test_every_model.py tests/test_comments.py tests/tables": "parts of it",
     "python -m stages.code --check": "test_graph compares it",
     "dvc exp run -S model=<name>": "a placeholder",
@@ -104,9 +107,10 @@ class Command:
         """run, resolve, or why neither; empty for what nobody has thought of."""
         if self.text in NOT_RUN:
             return NOT_RUN[self.text]
-        if not self.words or f"{self.text} ".startswith(RUN):
-            return "run"
-        return "resolve" if self.text.startswith("dvc exp run -S ") and set(self.words[3::2]) == {"-S"} else ""
+        settings = self.text.startswith(("dvc exp run -S ", "python -m mer.run -S "))
+        if settings and set(self.words[3::2]) == {"-S"}:
+            return "resolve"
+        return "run" if not self.words or f"{self.text} ".startswith(RUN) else ""
 
     @property
     def settings(self) -> list[str]:

@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mer.base import reading
 from mer.base.errors import MerError
+from mer.base.shown import shown
 
 BUDGET = ("steps", "epochs")  # two words for one thing: a section that says one of them means nothing by the other
 
@@ -79,8 +81,8 @@ def sections(path: str | Path = "params.yaml", **kinds: type) -> types.SimpleNam
     for key, word in (("model", model), ("profile", name)):
         if not isinstance(block, dict) or word not in block:
             known = list(block) if isinstance(block, dict) else []
-            raise MerError(f"{path}: {key} = {word!r}; expected one of {', '.join(map(str, known))}"
-                           f"{nearest(str(word), known)}")
+            raise MerError(f"{path}: {key} = {shown(word)}; expected one of {', '.join(map(str, known))}"
+                           f"{nearest(word, known)}")
         block = block[word]
     block = profile(profiles, model, name, path)
     own = {key: raw[key] for key in kinds if key in raw}
@@ -101,12 +103,12 @@ def profile(profiles: typing.Any, model: object, name: object, path: str | Path 
     """
     found, base = profiles[model][name], profiles[model].get("paper")
     if not isinstance(found, dict):
-        raise MerError(f"{path}: profiles.{model}.{name} = {found!r}; expected a section with keys")
+        raise MerError(f"{path}: profiles.{model}.{name} = {shown(found)}; expected a section with keys")
     if "like" not in found:
         return found
     if found["like"] != "paper" or name == "paper" or not isinstance(base, dict):
-        raise MerError(f"{path}: profiles.{model}.{name}.like = {found['like']!r}; expected paper, in a profile of "
-                       "another name")
+        raise MerError(f"{path}: profiles.{model}.{name}.like = {shown(found['like'])}; expected paper, in a "
+                       "profile of another name")
     missing = next((key for key in base if key not in found), None)
     if missing is not None:
         empty = " ({}: as the paper's)" if isinstance(base[missing], dict) else ""
@@ -130,24 +132,44 @@ def read_yaml(path: Path) -> dict:
         MerError: there is no such file, or as `parse_yaml`.
     """
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"), path)
+        return parse_yaml(reading.text(path, reading.SETTINGS, "file of settings"), path)
     except FileNotFoundError:
         raise MerError(f"{path}: no such file; run the command in the project's root") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise MerError(f"{path} cannot be read as UTF-8 text: {error}") from None
+
+
+MERGE = "tag:yaml.org,2002:merge"  # the key `<<`
+VALUES = 100_000  # in a file of settings, counted where they are named, so that names of names of names end
 
 
 def parse_yaml(text: str, path: Path | str) -> dict:
     """The mapping that the text of a YAML file holds; errors name `path`."""
+    raw = _parsed(text, path)
+    if not isinstance(raw, dict):
+        raise MerError(f"{path}: expected keys and values, found {type(raw).__name__}")
+    return raw
+
+
+def _parsed(text: str, path: Path | str) -> typing.Any:
     import yaml
 
     try:
         raw = yaml.load(text, _loader(path))
-    except (ValueError, yaml.YAMLError) as error:  # ValueError: a number or a date that is none
+    except RecursionError:
+        raise MerError(f"{path}: not valid YAML: its values are nested too deep") from None
+    except (ValueError, TypeError, yaml.YAMLError) as error:  # ValueError: a number or a date that is none
         raise MerError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise MerError(f"{path}: expected keys and values, found {type(raw).__name__}")
+    _refuse_many(raw, path)
     return raw
+
+
+def _refuse_many(raw: object, path: Path | str) -> None:
+    count, level = 0, [raw]
+    while level:
+        count += len(level)
+        if count > VALUES:
+            raise MerError(f"{path}: holds more than {VALUES:,} values, or one that holds itself")
+        level = [item for value in level if isinstance(value, dict | list)
+                 for item in ([*value, *value.values()] if isinstance(value, dict) else value)]
 
 
 def _loader(path: Path | str) -> type:
@@ -157,10 +179,14 @@ def _loader(path: Path | str) -> type:
         """PyYAML reads YAML 1.1, where 1e-05 is a string and off is false; DVC writes YAML 1.2, which this takes."""
 
         def construct_mapping(self, node, deep=False):
-            keys = [self.construct_object(key) for key, _ in node.value]
-            twice = next((key for key in keys if keys.count(key) > 1), None)
-            if twice is not None:
-                raise MerError(f"{path}: key `{twice}` stands twice (line {node.start_mark.line + 1} and below)")
+            seen = set()
+            for key in (self.construct_object(key) for key, _ in node.value if key.tag != MERGE):
+                if not isinstance(key, str | int | float | bool | None):
+                    raise MerError(f"{path}: key `{shown(key)}` (line {node.start_mark.line + 1} and below); expected "
+                                   "a word")
+                if key in seen:
+                    raise MerError(f"{path}: key `{key}` stands twice (line {node.start_mark.line + 1} and below)")
+                seen.add(key)
             return super().construct_mapping(node, deep)
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(
@@ -183,7 +209,7 @@ def fill(section: dict, defaults: dict, where: str) -> dict:
             raise MerError(f"params.yaml: {where}.{key} fits no key of params.yaml{nearest(key, section)}")
         if isinstance(value, dict):
             if not isinstance(section[key], dict):
-                raise MerError(f"params.yaml: {key} = {section[key]!r}; expected a section with keys")
+                raise MerError(f"params.yaml: {key} = {shown(section[key])}; expected a section with keys")
             filled[key] = fill(section[key], value, f"{where}.{key}")
         elif section[key] is None and key in unsaid:
             filled[key] = value
@@ -193,12 +219,12 @@ def fill(section: dict, defaults: dict, where: str) -> dict:
 def build(kind: type, values: object, where: str):
     """An instance of the dataclass `kind` from a mapping, none unknown, none absent but optional ones."""
     if not isinstance(values, dict):
-        raise MerError(f"params.yaml: {where[:-1]} = {values!r}; expected a section with keys")
+        raise MerError(f"params.yaml: {where[:-1]} = {shown(values)}; expected a section with keys")
     fields = {f.name: f for f in dataclasses.fields(kind)}
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in fields:
-            raise MerError(f"params.yaml: unknown key `{where}{key}`{nearest(str(key), fields)}")
+            raise MerError(f"params.yaml: unknown key `{where}{key}`{nearest(key, fields)}")
     built = {}
     for name, f in fields.items():
         if name not in values and f.metadata.get("optional"):
@@ -224,7 +250,7 @@ def problems(section: typing.Any, name: str) -> list[str]:
         try:
             _value(value, hints[f.name], f.metadata, f.name)
         except MerError:
-            found.append(f"{name}.{f.name} = {value!r}: expected {_expected(hints[f.name], f.metadata)}")
+            found.append(f"{name}.{f.name} = {shown(value)}: expected {_expected(hints[f.name], f.metadata)}")
     return found
 
 
@@ -239,7 +265,7 @@ KEEPS = {"low": operator.ge, "high": operator.le, "above": operator.gt, "below":
 
 def _value(value: typing.Any, hint: typing.Any, limits: Mapping, key: str):
     near = nearest(value, limits["choices"]) if limits.get("choices") and isinstance(value, str) else ""
-    refuse = MerError(f"params.yaml: {key} = {value!r}; expected {_expected(hint, limits)}{near}")
+    refuse = MerError(f"params.yaml: {key} = {shown(value)}; expected {_expected(hint, limits)}{near}")
     if isinstance(hint, types.UnionType):
         if value is None and type(None) in typing.get_args(hint):
             return None
@@ -252,6 +278,8 @@ def _value(value: typing.Any, hint: typing.Any, limits: Mapping, key: str):
         inner = typing.get_args(hint)[0]
         return tuple(_value(item, inner, limits, f"{key}[{i}]") for i, item in enumerate(value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > 2**53:
+            raise refuse
         value = float(value)
     # -S classes=3 is written by DVC as the number 3, and label sets are names
     if hint is str and isinstance(value, int) and not isinstance(value, bool):
@@ -270,10 +298,8 @@ def _value(value: typing.Any, hint: typing.Any, limits: Mapping, key: str):
 
 def check_value(kind: type, name: str, text: str, key: str):
     """The value that `text`, as typed after -S, gives the field `name` of a section, checked as by `build`."""
-    import yaml
-
     f = next(f for f in dataclasses.fields(kind) if f.name == name)
-    return _value(yaml.load(text, _loader("command line")), typing.get_type_hints(kind)[name], f.metadata, key)
+    return _value(_parsed(text, "command line"), typing.get_type_hints(kind)[name], f.metadata, key)
 
 
 def _expected(hint: typing.Any, limits: Mapping) -> str:
@@ -301,10 +327,12 @@ def _expected(hint: typing.Any, limits: Mapping) -> str:
     return text + optional + (f"; {limits['note']}" if limits.get("note") else "")
 
 
-def nearest(word: str, known: typing.Iterable) -> str:
+def nearest(word: object, known: typing.Iterable) -> str:
     """The end of an error message: what of `known` was perhaps meant, or nothing."""
-    near = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
-    return f"; did you mean `{near[0]}`?" if near else ""
+    names = {str(name).lower(): str(name) for name in known}
+    typed = word if isinstance(word, str) else shown(word)
+    near = difflib.get_close_matches(typed.lower(), names, n=1, cutoff=0.5)
+    return f"; did you mean `{names[near[0]]}`?" if near else ""
 
 
 def flatten(parameters: dict, prefix: str = "") -> dict[str, object]:

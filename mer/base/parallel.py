@@ -25,7 +25,7 @@ from mer.base.knobs import HERE, Parallel
 _locks: dict[Path, FileLock] = {}  # folders that this process works in
 
 
-def progress(iterable: Iterable | None, *, total: int, desc: str, unit: str, initial: int = 0,
+def progress(iterable: Iterable | None, *, total: int | None, desc: str, unit: str, initial: int = 0,
              scaled: bool = False) -> tqdm:
     """The project's progress bar on stderr: done/total, elapsed<remaining, rate. Sparse when stderr is a file.
 

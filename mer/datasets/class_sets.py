@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mer.base.errors import MerError
+from mer.base.shown import shown
 from mer.datasets import releases
 from mer.datasets.clips import Clip
 
@@ -137,7 +138,7 @@ def parse_labels(dataset: str, body: Any, path: Path) -> Labels:
     sets = body["sets"]
     if not isinstance(sets, dict) or not sets:
         raise MerError(f"{path}: {dataset}: 'sets' must map names of label sets to their classes")
-    vocabulary = tuple(str(word).lower() for word in body.get("labels", ()))
+    vocabulary = tuple(word.lower() for word in _words(body.get("labels", []), f"{path}: {dataset}: 'labels'"))
     parsed = {str(name): _parse_set(dataset, str(name), body, vocabulary, path) for name, body in sets.items()}
     return Labels(vocabulary, parsed)
 
@@ -146,28 +147,51 @@ def _parse_set(dataset: str, name: str, body: Any, vocabulary: tuple[str, ...], 
     where = f"{path}: {dataset}: set '{name}'"
     _keys(body, {"classes", "source", "note", "expected", "exclude", "column"}, {"classes"}, where)
     classes, column = body["classes"], body.get("column", COLUMNS[0])
-    if column not in COLUMNS:
-        raise MerError(f"{where}: 'column' is {column!r}, expected one of {', '.join(COLUMNS)}")
+    if not isinstance(column, str) or column not in COLUMNS:
+        raise MerError(f"{where}: 'column' is {shown(column)}, expected one of {', '.join(COLUMNS)}")
     vocabulary = vocabulary if column == COLUMNS[0] else ()
     if isinstance(classes, list):
-        classes = {word: [word] for word in classes}
+        classes = {word: [word] for word in _words(classes, f"{where}: 'classes'")}
     if not isinstance(classes, dict) or len(classes) < 2 or not all(isinstance(w, list) for w in classes.values()):
         raise MerError(f"{where}: 'classes' must list two labels or more, or map classes to lists of labels")
     names = tuple(str(key) for key in classes)
     mapping: dict[str, str] = {}
     for key, words in classes.items():
-        for word in (str(word).lower() for word in words):
+        for word in (word.lower() for word in _words(words, f"{where}: class '{key}'")):
             if word in mapping:
                 raise MerError(f"{where}: label '{word}' stands in two classes, '{mapping[word]}' and '{key}'")
             if vocabulary and word not in vocabulary:
                 raise MerError(f"{where}: '{word}' is not one of the labels {', '.join(vocabulary)}")
             mapping[word] = str(key)
     expected = {str(release): _parse_expected(value, names, f"{where}: expected {release}")
-                for release, value in body.get("expected", {}).items()}
-    exclude = {str(release): {str(clip): str(why) for clip, why in clips.items()}
-               for release, clips in body.get("exclude", {}).items()}
-    return LabelSet(dataset, name, names, mapping, body.get("source", ""), body.get("note", ""), expected, exclude,
-                    column)
+                for release, value in _mapping(body, "expected", where).items()}
+    left_out = _mapping(body, "exclude", where)
+    exclude = {str(release): {str(clip): str(why) for clip, why in _mapping(left_out, release, f"{where}: exclude"
+                                                                            ).items()} for release in left_out}
+    source, note = (str(body.get(key) or "") for key in ("source", "note"))
+    return LabelSet(dataset, name, names, mapping, source, note, expected, exclude, column)
+
+
+def _mapping(body: dict, key: object, where: str) -> dict:
+    """The value of a key, {} where there is none. MerError where it is no mapping."""
+    value = body.get(key, {})
+    if not isinstance(value, dict):
+        raise MerError(f"{where}: '{key}' is {shown(value)}, expected version: ... (of your own dataset: plain: ...)")
+    return value
+
+
+def _words(value: Any, where: str) -> list[str]:
+    """A list of words, numbers among them as they are written. MerError where it is none."""
+    if not isinstance(value, list) or not all(isinstance(word, str | int | float) and str(word).strip()
+                                              for word in value):
+        raise MerError(f"{where} is {shown(value)}, expected a list of words")
+    return list(map(str, value))
+
+
+def _count(value: Any, key: str, where: str) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 10**9):
+        raise MerError(f"{where}: '{key}' holds {shown(value)}, expected a number of clips or subjects")
+    return value
 
 
 def _parse_expected(body: Any, names: tuple[str, ...], where: str) -> Expected:
@@ -175,11 +199,12 @@ def _parse_expected(body: Any, names: tuple[str, ...], where: str) -> Expected:
     counts = body.get("counts")
     if counts is not None and (not isinstance(counts, list) or len(counts) != len(names)):
         raise MerError(f"{where}: 'counts' must list {len(names)} numbers, one a class")
-    total = body.get("total") if counts is None else sum(counts)
-    firm = tuple(body.get("firm", FIRM))
+    counts = None if counts is None else tuple(_count(count, "counts", where) or 0 for count in counts)
+    total = _count(body.get("total"), "total", where) if counts is None else sum(counts)
+    firm = tuple(_words(body.get("firm", list(FIRM)), f"{where}: 'firm'"))
     if not set(firm) <= set(FIRM):
         raise MerError(f"{where}: 'firm' is {list(firm)}, expected some of {', '.join(FIRM)}")
-    return Expected(None if counts is None else tuple(counts), total, body.get("subjects"), firm)
+    return Expected(counts, total, _count(body.get("subjects"), "subjects", where), firm)
 
 
 def _keys(body: object, allowed: set[str], required: set[str], where: str) -> None:
@@ -193,15 +218,9 @@ def _keys(body: object, allowed: set[str], required: set[str], where: str) -> No
 
 
 def _load_yaml(path: Path) -> dict:
-    import yaml  # here, so that what imports this module for class_index needs no yaml
+    from mer.base.knobs import read_yaml  # here, so that what imports this module for class_index needs no yaml
 
-    try:
-        body = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, a number or date that is none
-        raise MerError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(body, dict):
-        raise MerError(f"{path}: expected a mapping, found {type(body).__name__}")
-    return body
+    return read_yaml(path)
 
 
 def _sets_of_index(dataset: str, index_root: Path) -> dict[str, LabelSet]:

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import io
 import os
 import re
 import time
@@ -11,13 +12,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mer.base import reading
 from mer.base.errors import MerError
 from mer.datasets import action_units
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 IMAGE = re.compile(r"(\d+)\D*(?:" + "|".join(map(re.escape, sorted(IMAGE_SUFFIXES))) + r")\Z", re.IGNORECASE).search
 SETTLED = 2_000_000_000  # nanoseconds, the coarsest clock of a file system in use
-DIGITS = 18  # of the longest frame number; more do not fit into the 64 bits of the stores
+DIGITS = 18  # of the longest number in a name or a cell; a time stamp in nanoseconds has one more
+LARGEST = 2**31 - 1  # frame number that the label stores hold
 SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -101,22 +104,29 @@ def read_csv(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str,
     another number of cells than the header.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cells)]
+        reader = csv.reader(io.StringIO(reading.text(path), newline=""), strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cells)]
     except FileNotFoundError:
         raise MerError(f"{path.as_posix()} does not exist; expected a CSV file with columns "
                        + ", ".join(required)) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise MerError(f"{path} cannot be read as a UTF-8 CSV file: {error}") from error
     missing = [name for name in required if name not in header]
     if missing:
-        raise MerError(f"{path}: column {', '.join(repr(name) for name in missing)} is missing; the header is {header}")
+        raise MerError(f"{path}: column {', '.join(repr(name) for name in missing)} is missing; the header is {header}"
+                       + _other_separator(header))
     for line, cells in rows:
         if len(cells) != len(header):
             raise MerError(f"{path}: row {line} has {len(cells)} cells, the header has {len(header)}")
     return [(line, dict(zip(header, cells, strict=True))) for line, cells in rows]
+
+
+def _other_separator(header: list[str]) -> str:
+    """What to do about a header in which another separator than the comma stands; else nothing."""
+    found = next((name for name, mark in (("semicolons", ";"), ("tabs", "\t")) if any(mark in cell for cell in header)),
+                 "")
+    return f"; its cells are parted by {found}: save it with commas" if found else ""
 
 
 def whole_number(text: str, path: Path, line: int, column: str) -> int:
@@ -131,6 +141,11 @@ def whole(text: str) -> int | None:
     """A whole number of at most DIGITS digits, '12' or '12.0'; None for any other text."""
     match = re.fullmatch(rf"(-?\d{{1,{DIGITS}}})(\.0*)?", text)
     return int(match[1]) if match else None
+
+
+def too_large(number: int) -> str:
+    """What to say of a frame number above LARGEST."""
+    return f"frame {number}; numbers go to {LARGEST}, time stamps do not fit: number the frames, and its rows, from 1"
 
 
 def positive(text: str, path: Path, line: int, column: str) -> float:

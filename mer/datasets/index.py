@@ -5,9 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 from mer.base.errors import MerError
+from mer.base.knobs import nearest
 from mer.datasets import people, releases
 from mer.datasets.class_sets import COLUMNS, Expected, Labels, LabelSet, class_index, own_labels, released
-from mer.datasets.clips import Clip
+from mer.datasets.clips import LARGEST, Clip, too_large
 from mer.datasets.rules import FLAGS, Reading
 
 SHOWN = 10  # exclusions printed; summary.json has them all
@@ -60,6 +61,47 @@ def survey(dataset: str, raw_root: Path, reading: Reading) -> dict:
     }
     summary["causes"] = _causes(summary, labels, _missing_subjects(reading))
     return summary
+
+
+def refuse_unusable(dataset: str, summary: dict, raw: dict) -> None:
+    """Refuse a label set, of those that params.yaml (`raw`) asks of this dataset, that no fold could be made of.
+
+    Told here, because the label stages take hours. Of several datasets each may lack a class, or have one subject.
+
+    Raises:
+        MerError: no such set; and where the dataset is the only one that is tested a class without a clip, fewer than
+            two classes, fewer subjects than the protocol needs.
+    """
+    datasets, pretrain = raw.get("datasets") or [], raw.get("pretrain") or {}
+    if dataset in (pretrain.get("sources") or []):
+        _set(dataset, summary, str(pretrain.get("classes")))
+        return
+    if dataset not in datasets:
+        return  # indexed by hand
+    name, protocol = str(raw.get("classes")), raw.get("protocol")
+    found = _set(dataset, summary, name)
+    if len(datasets) > 1:
+        return
+    counts = found["counts"]
+    empty = [label for label, count in counts.items() if not count]
+    if len(counts) < 2:
+        raise MerError(f"{dataset}: label set '{name}' has one class, {', '.join(counts)}; two or more are needed to "
+                       "tell them apart: choose another set with `classes`, or look at the labels")
+    if empty:
+        raise MerError(f"{dataset}: class {empty[0]} of set '{name}' has no clip; the labels are "
+                       f"{', '.join(summary['labels'])}: choose another set with `classes`, or mend the words")
+    needed = (raw.get("kfold") or {}).get("k", 2) if protocol == "kfold" else 1 if protocol == "official" else 2
+    if found["subjects"] < needed:
+        raise MerError(f"{dataset}: {found['subjects']} subject{'s' * (found['subjects'] != 1)} with clips of set "
+                       f"'{name}'; protocol = {protocol} needs {needed} or more")
+
+
+def _set(dataset: str, summary: dict, name: str) -> dict:
+    """What the summary holds of a label set. MerError where it has none of that name."""
+    if name not in summary["sets"]:
+        raise MerError(f"{dataset} has no label set '{name}'; it has {', '.join(summary['sets'])}"
+                       f"{nearest(name, summary['sets'])}: choose one with `classes` (of sources: pretrain.classes)")
+    return summary["sets"][name]
 
 
 def differing_sets(summary: dict) -> list[str]:
@@ -131,11 +173,14 @@ def _expected(labels: LabelSet, published: Expected) -> tuple[dict, dict, list[s
 
 
 def _check_clips(dataset: str, reading: Reading, labels: Labels) -> None:
-    """Refuse repeated ids and, where the release's words are known, any other word: it would vanish from every set."""
+    """Refuse repeated ids, frame numbers that no store can hold and, where the release's words are known, any other
+    word: it would vanish from every set."""
     twice = [clip_id for clip_id, n in Counter(clip.clip_id for clip in reading.clips).items() if n > 1]
     if twice:
         raise MerError(f"{dataset}: clip_id '{twice[0]}' stands twice in {', '.join(reading.tables) or 'the folders'}")
     for clip in reading.clips:
+        if (number := max(clip.onset, clip.last, clip.offset)) > LARGEST:
+            raise MerError(f"{dataset}: clip {clip.clip_id} in {clip.frames_dir}: {too_large(number)}")
         if labels.vocabulary and clip.label_raw.lower() not in labels.vocabulary:
             raise MerError(f"{dataset}: clip {clip.clip_id} is labelled '{clip.label_raw}'; expected one of "
                            f"{', '.join(labels.vocabulary)}")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from mer.base import reading
 from mer.base.errors import MerError
 from mer.datasets.class_sets import LabelSet, class_index
 from mer.datasets.clips import Clip, whole
@@ -75,21 +76,22 @@ def read(path: str | Path) -> list[Listed]:
     """
     path = Path(path)
     try:
-        lines = [line for line in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if any(line)]
+        lines = [line for line in csv.reader(reading.text(path, what="list").splitlines()) if any(line)]
     except FileNotFoundError:
         raise MerError(f"{path}: no such list; expected a file, or release and label set as casme2:3-megc") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise MerError(f"{path}: not a CSV table ({error})") from None
     if not lines:
         raise MerError(f"{path}: empty; expected a row a clip")
-    names = [OTHERS.get(name.strip().lower(), name.strip().lower()) for name in lines[0]]
+    header = lines[0]
+    names = [OTHERS.get(name.strip().lower(), name.strip().lower()) for name in header]
     if "clip_id" in names:
         lines = lines[1:]
     elif len(lines[0]) == 4:
         names = ["dataset", "subject", "clip_id", "class"]  # MEGC2019's, which has no header
     for name in ("dataset", "subject", "clip_id", "class"):
         if name not in names:
-            raise MerError(f"{path}: no column for the {name}; found {', '.join(lines[0])}")
+            raise MerError(f"{path}: no column for the {name}; found {', '.join(header)}")
     found: dict[tuple[str, str], Listed] = {}
     for number, line in enumerate(lines, 1):
         cells = dict(zip(names, (cell.strip() for cell in line), strict=False))

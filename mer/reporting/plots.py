@@ -15,6 +15,7 @@ from mer.base import store
 from mer.base.errors import MerError
 from mer.evaluation.metrics import accuracy, confusion, confusion_by
 from mer.evaluation.predictions import Predictions
+from mer.reporting import fonts
 from mer.reporting.flow_colours import INK
 
 MUTED, GRID, MAIN, WARM = "#55626f", "#e3e8ec", "#0b6480", "#b3501b"
@@ -40,6 +41,8 @@ def titled(title: str, synthetic: bool) -> str:
 
 def save(fig: Figure, path: Path, title: str, description: str, synthetic: bool) -> None:
     """Write a PNG atomically: 200 dots per inch, caption and description inside, no date."""
+    if legend := fonts.legible(fig):
+        title, description = f"{title}: {legend}", f"{description} {legend}."
     with store.atomic(path) as temporary:
         fig.savefig(temporary, format="png", dpi=200, facecolor="white",
                     metadata={"Title": titled(title, synthetic), "Description": description, "Software": None})

@@ -17,7 +17,7 @@ from mer.datasets.releases import is_synthetic
 from mer.evaluation.outputs import sampled
 from mer.evaluation.protocols import protocol
 from mer.labels import align, faces, flow, records, sampling, tracks
-from mer.runs import finished
+from mer.runs import finished, kept
 from mer.runs.footage import DATASET, Footage
 from mer.runs.networks import load
 from mer.training import engine, folds, task
@@ -57,24 +57,28 @@ class Judged:
     warning: str
 
 
-def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], None]) -> tuple[dict, dict]:
+def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], None],
+               keep: Path | None = None) -> tuple[dict, dict]:
     """Label the clip as the stages landmarks, align and flow do, into stores below `data`; (landmarks, aligned).
 
-    `warn` is called as soon as the landmarks show that the scores may not be of the face that is meant.
+    `warn` is called as soon as the landmarks show that the scores may not be of the face that is meant; `keep`: folder
+    for what the detector found, see `kept`.
 
     Raises:
         MerError: no face in any frame, points that jump throughout, or a damaged frame.
     """
     cv2.setNumThreads(1)  # as in the stages
-    detect, predict = faces.dlib_models(str(faces.predictor_path(p.landmarks.model_path)))
+    predictor = faces.predictor_path(p.landmarks.model_path)
     count = sum(clip.first <= number <= clip.last for number in film.numbers)
     try:
-        marks = faces.label_frames(
-            lambda: parallel.progress(film.read(clip), total=count, desc="landmarks", unit="frame"), detect, predict,
-            upsample_retry=p.landmarks.upsample_retry, whole_every=p.landmarks.whole_every)
+        with kept.keeping(faces.dlib_models(str(predictor)), predictor, keep) as (detect, predict):
+            marks = faces.label_frames(
+                lambda: parallel.progress(film.read(clip), total=count, desc="landmarks", unit="frame"), detect,
+                predict, upsample_retry=p.landmarks.upsample_retry, whole_every=p.landmarks.whole_every)
         if words := doubts(marks):
             warn(words)
-        aligned = align.align_frames(film.read(clip), marks, **asdict(p.align))
+        aligned = align.align_frames(parallel.progress(film.read(clip), total=count, desc="align", unit="frame"), marks,
+                                     **asdict(p.align))
         aligned["annotation"] = np.array([clip.onset, -1 if clip.apex is None else clip.apex, clip.offset], np.int32)
         made = {"aligned": aligned}
         if "flow" in params.of_model(p, "labels"):
@@ -89,8 +93,9 @@ def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], N
 
 
 def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Footage, clip: Clip,
-          warn: Callable[[str], None] = lambda words: None) -> Judged:
-    """Apply networks of a finished run to a clip; `warn` is told of few faces and the like before they run.
+          warn: Callable[[str], None] = lambda words: None, keep: Path | None = None) -> Judged:
+    """Apply networks of a finished run to a clip; `warn` is told of few faces and the like before they run, what an
+    interrupt would lose lies in the folder `keep`.
 
     Raises:
         MerError: the run has no classes, or the clip cannot be labelled.
@@ -102,7 +107,7 @@ def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Foota
     engine.configure(p.train.threads, p.train.precision)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
-        marks, aligned = store_clip(p, film, clip, data, warn)
+        marks, aligned = store_clip(p, film, clip, data, warn, keep)
         plan = folds.Plan(p, data, (Entry(clip, 0),), run.classes, None, data / "scratch", device)
         method = plan.task
         if not method.classifies:
@@ -159,9 +164,11 @@ def remarks(run: finished.Run, networks, film: Footage, clip: Clip, marks: dict)
     annotation = np.array([clip.onset, -1 if clip.apex is None else clip.apex, clip.offset])
     index = sampling.clip_sets(numbers, annotation, t=p.sampling.t, sets=1, span=p.sampling.span,
                                seed_words=(p.sampling.seed, clip.clip_id))[0]
-    whole = clip.onset == film.numbers[0] and clip.offset == film.numbers[-1]
+    whole = clip.onset == film.numbers[0] and clip.offset == film.numbers[-1] and not film.wrong
     told.append(f"Frames {clip.onset} to {clip.offset}, " + ("the whole clip" if whole else
                 f"of {film.numbers[0]} to {film.numbers[-1]}") + f"; sampled: {', '.join(map(str, numbers[index]))}.")
+    if film.wrong:
+        told.append(f"The film is not whole: {film.wrong}")
     if whole:
         told.append("Assumed: the expression begins with the first frame and ends with the last (else: --onset, "
                     "--offset).")

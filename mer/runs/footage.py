@@ -7,25 +7,28 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mer.base import parallel
 from mer.base.errors import MerError
-from mer.datasets.clips import IMAGE_SUFFIXES, Clip, numbered_frames, safe_name
+from mer.datasets.clips import IMAGE_SUFFIXES, LARGEST, Clip, numbered_frames, safe_name, too_large
 from mer.datasets.tree import VIDEOS
-from mer.datasets.video import opened
+from mer.datasets.video import examine, grabbed, opened
 from mer.labels import images
 
 HELD = 2**30  # bytes of gray frames that are kept, so that a film is decoded once; of a longer one none are
+OTHERS = {".tif", ".tiff", ".webp", ".gif", ".heic", ".jpe", ".jp2", ".dng"}  # images that are not read
 DATASET, SUBJECT = "own", "own/clip"  # of the user's clip, whose subject is not known
 
 
 @dataclass(frozen=True)
 class Footage:
     """A clip on disk. `numbers` of its frames, increasing; `fps` of a video; `read(clip)` yields (number, gray image)
-    of the frames first..last."""
+    of the frames first..last; `wrong`: what makes one doubt that a video is whole."""
 
     path: Path
     numbers: list[int]
     fps: float | None
     read: Callable[[Clip], Iterator[tuple[int, np.ndarray]]]
+    wrong: str = ""
 
 
 def footage(path: Path) -> Footage:
@@ -38,24 +41,22 @@ def footage(path: Path) -> Footage:
         numbers = [number for number, _ in numbered_frames(path)]
         if not numbers:
             videos = sorted(file.name for file in path.iterdir() if file.suffix.lower() in VIDEOS)
+            others = sorted(file.name for file in path.iterdir() if file.suffix.lower() in OTHERS)
             raise MerError(f"{path}: no image with a number in its name; expected frames such as img1.jpg"
-                           + (f", or one of its videos by name ({videos[0]})" if videos else ""))
+                           + (f" ({others[0]}: read are {', '.join(sorted(IMAGE_SUFFIXES))}, convert it)"
+                              if others else "") + (f", or one of its videos by name ({videos[0]})" if videos else ""))
         return Footage(path, numbers, None, _once(lambda clip: images.frames(path, clip)))
     if not path.is_file():
         raise MerError(f"{path}: no such file or folder; expected a video, or a folder of numbered frames")
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if path.suffix.lower() in IMAGE_SUFFIXES | OTHERS:
         raise MerError(f"{path}: a single image; expected a video, or the folder of the frames")
-    count, fps = 0, 0.0
-    with opened(path) as video:
-        if video is not None:
-            fps = video.get(cv2.CAP_PROP_FPS)
-            while video.grab():
-                count += 1
-    if not count:
+    with parallel.progress(None, total=None, desc="reading", unit="frame") as bar:
+        found = examine(path, lambda number, video: bar.update() and None)
+    if not found.count:
         raise MerError(f"{path}: not a video that OpenCV can read; convert it (ffmpeg -i IN OUT.mp4), or extract its "
                        "frames into a folder")
-    return Footage(path, list(range(1, count + 1)), fps if 0 < fps < 1e5 else None,
-                   _once(lambda clip: _decode(path, clip)))
+    return Footage(path, list(range(1, found.count + 1)), found.fps, _once(lambda clip: _decode(path, clip)),
+                   found.wrong)
 
 
 def _once(read: Callable[[Clip], Iterator[tuple[int, np.ndarray]]]) -> Callable:
@@ -83,10 +84,15 @@ def _once(read: Callable[[Clip], Iterator[tuple[int, np.ndarray]]]) -> Callable:
 
 def _decode(path: Path, clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
     with opened(path) as video:
-        number = 0
-        while video is not None and video.grab() and (number := number + 1) <= clip.last:
+        if video is None:
+            raise MerError(f"{path}: cannot be opened any more")
+        for number, _ in grabbed(video):
+            if number > clip.last:
+                return
             if number >= clip.first:
-                image = video.retrieve()[1]
+                there, image = video.retrieve()
+                if not there:
+                    raise MerError(f"{path}: frame {number} cannot be decoded; get it anew, or convert it")
                 yield number, image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
 
 
@@ -94,8 +100,14 @@ def annotate(film: Footage, onset: int | None, apex: int | None, offset: int | N
     """The clip's row, as the index would hold it; without onset and offset all its frames, apex None = not known.
 
     Raises:
-        MerError: a frame number that the clip does not have, numbers out of order, fewer than two frames.
+        MerError: a frame number that the clip does not have, numbers out of order, fewer than two frames; a video that
+            is not whole, of which no part is named.
     """
+    if film.numbers[-1] > LARGEST:
+        raise MerError(f"{film.path}: {too_large(film.numbers[-1])}")
+    if film.wrong and None in (onset, offset):
+        raise MerError(f"{film.path}: {film.wrong}; get it anew, or say which part is meant (--onset, "
+                       "--offset)")
     low, high = film.numbers[0], film.numbers[-1]
     for name, number in (("onset", onset), ("apex", apex), ("offset", offset)):
         if number is not None and number not in film.numbers:

@@ -103,7 +103,7 @@ def run(words: list[str]) -> None:
     fixed = {"profile": args.profile or raw.get("profile")} | dict(map(_setting, args.set_param))
     found = collect.collect()
     jobs, count = plan(book, name, fixed, args.dataset, found, raw)
-    lost = list(dict.fromkeys(line for job in jobs for line in _invisible(job.params)))
+    lost = list(dict.fromkeys(line for job in jobs for line in invisible(job.params)))
     if lost and args.run:
         raise MerError(lost[0])
     papers = {key: value for key, value in book["method"].items() if key in fixed}
@@ -243,7 +243,7 @@ def _name(spec: dict, table: str, row: dict, p: Params, taken: set[str]) -> str:
     return next(text for i in range(1, 10**6) if (text := name if i == 1 else f"{name}-{i}") not in taken)
 
 
-def _invisible(p: Params) -> list[str]:
+def invisible(p: Params) -> list[str]:
     """What the experiment reads but Git and DVC do not know: the queue runs in a copy that has only what they know."""
     needed = [f"data/raw/{name}" for name in (*p.datasets, *p.pretrain.sources)
               if name not in ("synthetic", "synthetic_macro")]

@@ -37,8 +37,13 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> dict:
     except FileNotFoundError:
         raise MerError(f"{path}: no such checkpoint; run `dvc repro` to make it") from None
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise MerError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]}); delete it and run "
+        raise MerError(f"{path}: not a readable checkpoint ({_first(error)}); delete it and run "
                        "`dvc repro`") from None
+
+
+def _first(error: Exception) -> str:
+    """The first line of what an error says, or its name where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def load_pretrained(model: nn.Module, pretrained: dict, classes: tuple[str, ...], head: str,
@@ -108,4 +113,4 @@ def read_bin(path: Path) -> dict[str, Tensor]:
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise MerError(f"{path}: no state dict of torch ({str(error).splitlines()[0]})") from None
+        raise MerError(f"{path}: no state dict of torch ({_first(error)})") from None

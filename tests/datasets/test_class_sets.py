@@ -64,7 +64,7 @@ def test_own_labels_with_and_without_a_file(tmp_path):
     (tmp_path / "classes.yaml").write_text("sets: {2: {classes: [joy, fear]}}")
     assert own_labels("mine", tmp_path, {"joy", "Fear"}).sets["2"].names == ("joy", "fear")
     (tmp_path / "classes.yaml").write_text("sets: {2: [")
-    with pytest.raises(MerError, match="cannot be read"):
+    with pytest.raises(MerError, match="not valid YAML"):
         own_labels("mine", tmp_path, set())
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import sys
@@ -11,7 +12,7 @@ from mer.base.errors import MerError
 from mer.datasets import class_sets as labels
 from mer.datasets import releases
 from mer.datasets.clips import raw_root, read_clips
-from mer.datasets.index import build_index
+from mer.datasets.index import build_index, refuse_unusable
 from stages import index as stage
 
 ROWS = [row("b", "p2", label="fear"), row("a", "p1"), row("c", "p1", label="rage")]
@@ -111,6 +112,7 @@ def test_raw_roots():
 @pytest.fixture
 def run_stage(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("{datasets: [mine], classes: all, protocol: loso, pretrain: {sources: []}}")
     settings = SimpleNamespace(accept_counts=False, images="raw")
     monkeypatch.setattr(knobs, "sections", lambda **kinds: SimpleNamespace(index=settings))
 
@@ -150,3 +152,36 @@ def test_frames_that_share_a_number_stop_the_run(mine):
     write_frames(mine / "video/a", [9], "img{:04d}.jpg")
     with pytest.raises(MerError, match="frame 9"):
         build_index("mine", mine)
+
+
+def test_numbers_that_no_store_holds_stop_the_run(mine):
+    write_frames(mine / "video/stamps", range(2**31, 2**31 + 3), "img{}.jpg")
+    write_table(mine, [row(frames="video/stamps", onset=2**31, apex="", offset=2**31 + 2)])
+    with pytest.raises(MerError, match=r"mine: clip c1 in video/stamps: frame 2147483650; numbers go to 2147483647"):
+        build_index("mine", mine)
+
+
+@pytest.mark.parametrize(("raw", "message"), [
+    ({"classes": "3"}, "mine has no label set '3'; it has all, two, four"),
+    ({"classes": "four"}, "class surprise of set 'four' has no clip; the labels are fear, joy, rage: choose"),
+    ({"protocol": "kfold", "kfold": {"k": 5}}, r"\d subjects with clips of set 'all'; protocol = kfold needs 5"),
+    ({"datasets": ["smic"], "pretrain": {"sources": ["mine"], "classes": "al"}}, "'al'; it has .*did you mean `all`"),
+    ({}, ""), ({"classes": "four", "datasets": ["mine", "smic"]}, ""), ({"datasets": ["smic"], "classes": "9"}, "")])
+def test_a_set_that_no_fold_can_be_made_of_is_told_by_index(mine, raw, message):
+    (mine / "classes.yaml").write_text("sets: {all: {classes: [joy, rage, fear]}, two: {classes: [joy, fear]}, "
+                                       "four: {classes: [joy, rage, fear, surprise]}}")
+    summary = build_index("mine", mine)[1]
+    raw = {"datasets": ["mine"], "classes": "all", "protocol": "loso"} | raw
+    with pytest.raises(MerError, match=message) if message else contextlib.nullcontext():
+        refuse_unusable("mine", summary, raw)
+
+
+def test_one_class_and_one_subject_are_told_by_index(tmp_path):
+    one = write_plain(tmp_path / "one", [row(), row("c2", "p2")])
+    raw = {"datasets": ["mine"], "classes": "all", "protocol": "loso"}
+    with pytest.raises(MerError, match="label set 'all' has one class, joy; two or more are needed"):
+        refuse_unusable("mine", build_index("mine", one)[1], raw)
+    write_table(one, [row(), row("c2", "p1", label="fear")])
+    with pytest.raises(MerError, match="1 subject with clips of set 'all'; protocol = loso needs 2 or more"):
+        refuse_unusable("mine", build_index("mine", one)[1], raw)
+    refuse_unusable("mine", build_index("mine", one)[1], raw | {"protocol": "official"})

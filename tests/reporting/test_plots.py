@@ -1,7 +1,10 @@
 """Charts and pictures: right data beside them, readable words inside them, the same bytes every time."""
 
+import io
+
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from PIL import Image
 from reporting import fabricate
 
@@ -9,7 +12,7 @@ from mer.base import store
 from mer.base.errors import MerError
 from mer.datasets.releases import is_synthetic
 from mer.models.mol import pictures as mol_drawings
-from mer.reporting import clips_drawn, flow_colours, plots
+from mer.reporting import clips_drawn, flow_colours, fonts, plots
 
 SAMPLING = {"t": 8, "span": "clip", "seed": 0}
 
@@ -30,6 +33,31 @@ def test_confusion_matrix_has_one_csv_row_a_prediction(tmp_path):
         assert "synthetic" in image.info["Title"]
         assert f"{len(t)} predictions" in image.info["Description"] and "happiness: " in image.info["Description"]
     assert inks(tmp_path / "confusion.png") > 20
+
+
+@pytest.mark.filterwarnings("error:Glyph")
+def test_words_that_no_font_has_become_numbers_that_the_caption_explains(tmp_path, monkeypatch):
+    monkeypatch.setattr(fonts, "_family", lambda chars: "")
+    t, names = fabricate.table().where("last"), ("高兴", "厌恶", "surprise")
+    plots.confusion_matrix(t, names, tmp_path, False)
+    with Image.open(tmp_path / "confusion.png") as image:
+        assert image.info["Title"] == "Confusion matrix, all folds: (1) 高兴, (2) 厌恶"
+    assert fabricate.rows(tmp_path / "confusion.csv")[0]["actual"] in names
+    before = (tmp_path / "confusion.png").read_bytes()
+    plots.confusion_matrix(t, ("生气", "悲伤", "surprise"), tmp_path, False)
+    pixels = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+              for data in (before, (tmp_path / "confusion.png").read_bytes())]
+    assert np.array_equal(*pixels)  # numbers of both
+
+
+@pytest.mark.filterwarnings("error:Glyph")
+def test_words_that_another_font_has_are_drawn_by_it(tmp_path):
+    """One that comes with matplotlib stands for a Chinese one, which not every machine has."""
+    private = chr(next(iter(sorted(fonts._characters(font_manager.findfont("STIXNonUnicode")) - fonts._usual()))))
+    assert fonts.lacking(f"joy {private}") == private and fonts._family(private)
+    plots.confusion_matrix(fabricate.table().where("last"), (private, "disgust", "surprise"), tmp_path, False)
+    with Image.open(tmp_path / "confusion.png") as image:
+        assert image.info["Title"] == "Confusion matrix, all folds"
 
 
 def test_real_data_are_not_called_synthetic(tmp_path):
