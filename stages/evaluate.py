@@ -1,4 +1,4 @@
-"""evaluate: the folds' prediction tables -> reports/metrics.json, reports/predictions.csv, reports/plots/results.
+"""evaluate: the folds' prediction tables -> reports/metrics.json, details.json, predictions.csv, plots/results.
 
 Pretraining's own numbers go to reports/pretraining.json (here, since a metrics file that Git keeps would take the run
 cache from the stage that writes it).
@@ -37,7 +37,7 @@ def run() -> None:
     last = table.where("last")
     compared = grad_cam.compare(last, DATA, p.train.crop)
     numbers |= grad_cam.summary(compared, p.evaluate.bootstrap, p.evaluate.seed)
-    store.write_json(REPORTS / "metrics.json", numbers)
+    results.write(REPORTS, numbers)
     store.write_json(REPORTS / "clips.json", {"sha256": summary["list"], "clips": summary["clips"]})
     store.write_json(environment.RECORD, {"made_with": environment.made_with("evaluate", "", summary)})
     store.write_json(REPORTS / "pretraining.json", store.read_json(DATA / "pretrained/summary.json")["numbers"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from mer import params
 from mer.base import cost, store
 from mer.base.errors import main
+from mer.evaluation import results
 from mer.reporting import page
 from mer.runs import collect
 from mer.tables import fill, formats, rows
@@ -17,7 +18,7 @@ DATA, REPORTS = Path("data"), Path("reports")
 def run() -> None:
     """Write what the head of this file names; a wrong params.yaml is a MerError before any work."""
     p = params.load()
-    this = collect.run_of(p, store.read_json(REPORTS / "metrics.json"))
+    this = collect.run_of(p, results.read(REPORTS))
     book = rows.paper(p.model)
     filled = [fill.fill(book, name, [this]) for name in book["tables"]]
     shutil.rmtree(REPORTS / "tables", ignore_errors=True)

@@ -44,7 +44,7 @@ def leave(root: Path, t, names=fabricate.NAMES, **changes) -> Path:
     seeds = sorted(set(t.seed.tolist()))
     fabricate.set_params(root, seeds=str(seeds), **changes)
     predictions.write(root / "reports/predictions.csv", t)
-    store.write_json(root / "reports/metrics.json", results.summarise(
+    results.write(root / "reports", results.summarise(
         t, names, ("last", "oracle"), bootstrap=200, permutations=200, seed=0))
     return root
 
@@ -195,8 +195,8 @@ def test_the_headline_is_each_runs_first_rule_and_other_rules_are_remarked(tmp_p
     leave(tmp_path / "b", table(1, 0))
     predictions.write(tmp_path / "b/reports/predictions.csv", t)
     fabricate.set_params(tmp_path / "b", selection="[inner, last]")
-    store.write_json(tmp_path / "b/reports/metrics.json",
-                     results.summarise(t, fabricate.NAMES, ("inner", "last"), bootstrap=200, permutations=200, seed=0))
+    results.write(tmp_path / "b/reports",
+                  results.summarise(t, fabricate.NAMES, ("inner", "last"), bootstrap=200, permutations=200, seed=0))
     c = opened(tmp_path, "a", "b")
     assert [e.selection for e in c.experiments] == ["last", "inner"]
     assert "different rules (A last, B inner)" in compare.told(c) and "different rules" in comparison_page.build(c)

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from pipeline import commit, dvc, finished, run
 
+from mer.evaluation import results
+
 pytestmark = pytest.mark.slow
 
 TRAINING = ["pretrain", "train", "evaluate", "report"]
@@ -48,7 +50,7 @@ def test_a_second_repro_runs_nothing(project):
 
 
 def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
-    before = json.loads((project / "reports/metrics.json").read_text())
+    before = results.read(project / "reports")
     costs = json.loads((project / "reports/costs.json").read_text())
     off = variant(project, "lambda_f=0")
     assert off.code == 0 and off.ran == ["check", *TRAINING], off.tail()
@@ -63,7 +65,7 @@ def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
     assert not {"pretrain", "train"} & set(back.ran), back.tail()
     for name in ("pretrain", "train"):
         assert f"Stage '{name}' is cached - skipping run, checking out outputs" in back.out, back.out
-    assert json.loads((project / "reports/metrics.json").read_text()) == before
+    assert results.read(project / "reports") == before
     assert changed_metrics(project) == {}
     # the costs came back with their products; DVC has written its `null` into params.yaml another way
     assert run(project, "git", "diff", "--name-only").out.split() == ["params.yaml"]
@@ -177,7 +179,7 @@ def test_an_edit_of_a_reader_or_a_label_set_indexes_its_own_release_alone(projec
 def test_fdp_runs_on_the_same_faces(project):
     done = variant(project, "model=fdp")
     assert done.code == 0 and {"dynamic@synthetic", *TRAINING} <= set(done.ran), done.tail()
-    metrics = json.loads((project / "reports/metrics.json").read_text())
+    metrics = results.read(project / "reports")
     assert metrics["mse"] > metrics["mse_pattern"] > 0 and metrics["mse_mean_image"] > metrics["mse_pattern_mean_image"]
     assert -1 <= metrics["rank_correlation"] <= 1
     assert "epe" not in metrics

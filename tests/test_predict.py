@@ -308,7 +308,7 @@ def test_an_export_holds_the_weights_and_says_what_they_are(project, tmp_path, m
     with safe_open(file, "pt") as opened:  # the format's own reader
         assert set(opened.keys()) == set(kept)
 
-    m = json.loads((root / "reports/metrics.json").read_text())
+    m = results.read(root / "reports")
     card = (tmp_path / "one/README.md").read_text()
     for words in ("SYNTHETIC", "happiness, disgust, surprise", "loso (leave one subject out)", "last training step",
                   f"| accuracy | {m['accuracy']:.3f} | {m['accuracy_low']:.3f} to {m['accuracy_high']:.3f} |",

@@ -11,6 +11,7 @@ import mer
 from mer.base import environment, store
 from mer.datasets import lists
 from mer.datasets.releases import is_synthetic
+from mer.evaluation import results
 from mer.evaluation.protocols import protocol
 from mer.evaluation.results import RULES
 from mer.reporting import costs, html, sections
@@ -25,14 +26,14 @@ def build(parameters: dict, data: Path, reports: Path, tables: list[Table]) -> s
 
     Args:
         parameters: nested, as dataclasses.asdict(Params) gives them.
-        data, reports: the project's folders; reports holds metrics.json, pretraining.json and predictions.csv, and
-            whatever there is of quality.json, costs.json and plots/.
+        data, reports: the project's folders; reports holds metrics.json, details.json, pretraining.json and
+            predictions.csv, and whatever there is of quality.json, costs.json and plots/.
         tables: filled tables of the paper, the most important one first.
 
     Raises:
         MerError: metrics.json, pretraining.json or predictions.csv is missing or damaged.
     """
-    m = store.read_json(reports / "metrics.json")
+    m = results.read(reports)
     run = store.read_json(data / "folds" / "summary.json")
     datasets = " + ".join(run["datasets"])
     title = f"{run['model'].upper()} on {datasets.replace('_', ' ')}, {len(run['class_names'])} classes"

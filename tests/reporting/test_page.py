@@ -21,6 +21,7 @@ from PIL import Image
 from reporting import fabricate
 
 from mer.base import store
+from mer.evaluation import results
 from mer.reporting import html, pretraining_plots, sections
 from mer.tables import fill
 from mer.tables import rows as demands
@@ -105,9 +106,9 @@ def outline(text) -> Outline:
 
 
 def test_metrics_are_flat_and_recomputed_from_the_stored_predictions(finished):
-    from mer.evaluation import predictions, results
+    from mer.evaluation import predictions
 
-    m = fabricate.load(finished / "reports/metrics.json")
+    m = results.read(finished / "reports")
     assert all(isinstance(value, int | float) for value in m.values())
     t = predictions.read(finished / "reports/predictions.csv")
     assert set(t.selection.tolist()) == {"last", "oracle", "zero_shot"}
@@ -118,7 +119,7 @@ def test_metrics_are_flat_and_recomputed_from_the_stored_predictions(finished):
 
 def test_the_test_sets_of_a_release_stand_apart(finished):
     run = fabricate.load(finished / "data/folds/summary.json")
-    m = fabricate.load(finished / "reports/metrics.json")
+    m = results.read(finished / "reports")
     m |= {"test1_clips": 474, "test1_uf1": 0.4123, "test1_uar": 0.421, "test1_accuracy": 0.4873}
     shown = re.sub(r"<[^>]+>", "|", sections.beside(m, run | {"parts": ["test1"]}))
     assert re.search(r"test1\|+474\|+41\.2\|+42\.1\|+48\.7", shown)
@@ -134,7 +135,7 @@ def test_evaluate_writes_pictures_and_plot_data(finished):
 def test_report_writes_every_table(finished):
     made = {path.name for path in (finished / "reports/tables").iterdir()}
     assert made == {f"mol-{i}.md" for i in range(4, 16)}
-    m = fabricate.load(finished / "reports/metrics.json")
+    m = results.read(finished / "reports")
     lines = (finished / "reports/tables/mol-4.md").read_text().splitlines()
     row = next(line for line in lines if "| MOL |" in line)
     assert "91.26" in row and row.endswith("|  |  |  |  |  |  |"), "rendered faces are not the paper's"
@@ -188,7 +189,7 @@ def test_page_tells_what_the_run_cost(finished, tmp_path):
 
 
 def test_page_names_what_must_be_named(text, finished):
-    m = fabricate.load(finished / "reports/metrics.json")
+    m = results.read(finished / "reports")
     for words in (f"{100 * m['accuracy']:.1f} %", f"p = {m['p_value']:.2g}", "Synthetic faces", "before any fold",
                   "(never a result)", "zero flow", "constant mean face", "99.75%", "lost1",
                   "folder &lt;empty&gt; &amp; gone", "no face in any frame", "91.26", "lambda_f", "SHA-256"):
@@ -240,7 +241,7 @@ def test_contrast_of_text_is_at_least_4_5(text):
 
 def test_the_page_shows_what_its_model_has(other):
     model, root = other
-    m = fabricate.load(root / "reports/metrics.json")
+    m = results.read(root / "reports")
     text = (root / "reports/index.html").read_text(encoding="utf-8")
     outline = Outline(text)
     assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img"))
@@ -263,7 +264,7 @@ def test_the_page_shows_what_its_model_has(other):
 
 def test_evaluate_measures_grad_cam_against_the_truth(other):
     model, root = other
-    m = fabricate.load(root / "reports/metrics.json")
+    m = results.read(root / "reports")
     assert {name for name in m if name.startswith("cam_")} == ({"cam_mass", "cam_area", "cam_clips", "cam_excess_low",
                                                                 "cam_excess_high"} if model == "ma2mi" else set())
     if model == "ma2mi":  # the invented heat lies near what moves
