@@ -85,10 +85,10 @@ def test_links_are_really_tried(tmp_path, monkeypatch):
 
 def test_bad_parameters_and_missing_model(tmp_path):
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text.replace("lambda_f: null", "lambda_f: abc"))
+    (tmp_path / "params.yaml").write_text(text.replace("lambda_f:", "lambda_f: abc", 1))
     first = next(iter(doctor.settings(tmp_path)))
     assert first.level == "FAIL" and "lambda_f = 'abc'" in first.message
-    (tmp_path / "params.yaml").write_text(text.replace("model_path: null", "model_path: gone.dat"))
+    (tmp_path / "params.yaml").write_text(text.replace("model_path:", "model_path: gone.dat", 1))
     assert any(check.level == "FAIL" and "gone.dat" in check.message for check in doctor.settings(tmp_path))
 
 
