@@ -120,6 +120,21 @@ def repository(root: Path) -> Iterator[Check]:
     for folder, command in ((".git", "git init"), (".dvc", "dvc init")):
         if not (root / folder).exists():
             yield Check("FAIL", f"{folder}: not here; run this in the project's root, or {command}")
+    if (root / ".git").exists() and (found := detached(root)):
+        yield found
+
+
+def detached(root: Path) -> Check | None:
+    """A WARN where no branch is checked out, which is what an experiment that was ended by force leaves behind."""
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False).stdout
+
+    if not git("rev-parse", "--verify", "--quiet", "HEAD") or git("symbolic-ref", "--quiet", "HEAD"):
+        return None
+    branches = git("for-each-ref", "--format=%(refname:short)", "--contains", "HEAD~0", "refs/heads").split()
+    name = branches[0] if branches else "BRANCH"
+    return Check("WARN", "Git: no branch is checked out, perhaps since a `dvc exp run` was ended by force; nothing is "
+                         f"lost: `git stash`, `git checkout {name}`, `git stash pop`")
 
 
 def links(root: Path) -> Check:

@@ -15,7 +15,7 @@ from mer.base import environment, store
 from mer.base.errors import main
 from mer.datasets.releases import is_synthetic
 from mer.evaluation import grad_cam, predictions, results
-from mer.reporting import clips_drawn, gradient_plots, plots
+from mer.reporting import clips_drawn, gradient_plots, plots, score_plots
 
 DATA, REPORTS = Path("data"), Path("reports")
 
@@ -29,8 +29,7 @@ def run() -> None:
     found = sorted(folds.glob("*/*/predictions.csv"))
     table = predictions.of_folds(folds, found, summary["seeds"])
     before = predictions.read(folds / "zero_shot.csv") if (folds / "zero_shot.csv").exists() else None
-    if before is not None:
-        before = replace(before, selection=np.full(len(before), "zero_shot"))
+    before = before and replace(before, selection=np.full(len(before), "zero_shot"))
     names, parts = tuple(summary["class_names"]), summary.get("parts", ())
     numbers = results.summarise(table, names, p.selection, before, bootstrap=p.evaluate.bootstrap,
                                 permutations=p.evaluate.permutations, seed=p.evaluate.seed, parts=parts)
@@ -48,6 +47,7 @@ def run() -> None:
     out.mkdir(parents=True)
     plots.confusion_matrix(head, names, out, synthetic)
     plots.subject_bars(head, out, synthetic)
+    score_plots.draw(head, names, out, synthetic)
     gradient_plots.curves([path.parent for path in found], out, synthetic)
     clips_drawn.draw(p.model, last, DATA, out, p.evaluate.pictures, synthetic, crop=p.train.crop,
                   sampling={"t": p.sampling.t, "span": p.sampling.span, "seed": p.sampling.seed}, names=names,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.specifiers import SpecifierSet
+from pipeline import run
 
 from mer import doctor
 
@@ -123,3 +124,17 @@ def test_a_failure_sets_the_exit_code(monkeypatch, capsys):
         monkeypatch.setattr(doctor, "examine", lambda root, checks=checks: checks)
         assert doctor.run() == code
     assert "FAIL  b" in capsys.readouterr().out
+
+
+def test_a_head_without_a_branch_is_told_with_the_way_back(tmp_path):
+    def git(*words):
+        done = run(tmp_path, "git", *words)
+        assert done.code == 0, done.tail()
+
+    git("init", "--quiet", "--initial-branch", "mine")
+    assert doctor.detached(tmp_path) is None  # no commit yet
+    git("commit", "--quiet", "--allow-empty", "--message", "one")
+    assert doctor.detached(tmp_path) is None
+    git("checkout", "--quiet", "--detach")
+    found = doctor.detached(tmp_path)
+    assert found.level == "WARN" and "`git checkout mine`" in found.message

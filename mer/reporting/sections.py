@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from mer import params
-from mer.base import environment, store
+from mer.base import environment, knobs, store
 from mer.datasets.releases import is_synthetic
 from mer.evaluation import measures, predictions
 from mer.evaluation import metrics as scores
@@ -47,8 +47,8 @@ def headline(m: dict) -> str:
         f"Mean over subjects of their accuracies: {100 * m['subject_accuracy']:.1f} %.", "quiet"))
 
 
-def beside(m: dict, run: dict) -> str:
-    """What the headline must be compared with: other rules, the pretrained network, constants; and each seed."""
+def beside(m: dict, run: dict, folds: str = "") -> str:
+    """What the headline must be compared with: other rules, the pretrained network, constants; each seed; `folds`."""
     rows = [(f"{rule}: {RULES[rule]}", _percent(m[f"{rule}_accuracy"]), _percent(m[f"{rule}_uf1"]))
             for rule in run["selection"]]
     if "zero_shot_accuracy" in m:
@@ -70,7 +70,7 @@ def beside(m: dict, run: dict) -> str:
         rows.append(("mean ± sd", *(f"{100 * m[f'{key}_mean']:.1f} ± {100 * m[f'{key}_sd']:.1f}"
                                     for key in ("accuracy", "uf1")), ""))
         parts.append(html.grid("Each seed, all folds (percent)", ("seed", "accuracy", "UF1", "p"), rows))
-    return html.section("beside", "Beside it", *parts)
+    return html.section("beside", "Beside it", *parts, folds)
 
 
 def papers(tables: list[Table]) -> str:
@@ -87,7 +87,7 @@ def classes(m: dict, run: dict, reports: Path) -> str:
             for j, name in enumerate(run["class_names"])]
     return html.section("classes", "Classes and subjects",
                         html.grid("Each class (percent)", ("class", "clips", "recall", "precision", "F1"), rows),
-                        _drawn(reports, "confusion.png", "subjects.png"))
+                        _drawn(reports, "confusion.png", "subjects.png", "probabilities.png"))
 
 
 def learning(run: dict, reports: Path) -> str:
@@ -113,7 +113,8 @@ def auxiliary(m: dict, reports: Path) -> str:
     pictures = sorted((reports / "plots/results").glob("clip_*.png"))
     return html.section("auxiliary", title, html.grid(
         "Measured on tested subjects, beside doing nothing", ("measure", "network", "constant", "verdict"), rows),
-        _drawn(reports, "rank_scores.png"), html.figures(map(html.figure, pictures), "three"))
+        _drawn(reports, "rank_scores.png"),
+        html.figures((html.figure(path, anchor=path.stem) for path in pictures), "three"))
 
 
 def pretraining(reports: Path, model: str) -> str:
@@ -169,16 +170,19 @@ def releases(reports: Path, parameters: dict) -> str:
                      s["subjects"], ", ".join(f"{label} {count}" for label, count in s["labels"].items())))
         lost += [(entry["clip_id"], name, "index", entry["reason"]) for entry in s["excluded"]]
         lost += [(entry["clip_id"], name, entry["stage"], entry["reason"]) for entry in told[name]["excluded"]]
-    sheets = (_all_of(reports / "plots/synthetic", "wide")
-              if is_synthetic(names) else "")
+    sheets = html.folded("What the synthetic faces look like", _all_of(reports / "plots/synthetic", "wide")
+                         if is_synthetic(names) else "")
     return html.section(
         "data", "Data", html.grid("Releases", ("dataset", "role", "release", "clips", "subjects", "labels"), rows),
         html.grid("Clips left out, and why", ("clip", "dataset", "stage", "reason"), lost)
         or (html.paragraph("No clip was left out.") if rows else ""), sheets)
 
 
-def settings(parameters: dict, reports: Path) -> str:
-    """All parameters but `parallel`, which changes no number."""
+def settings(parameters: dict, reports: Path, usual: dict[str, object]) -> str:
+    """What differs from the profile first; all parameters, but `parallel`, which changes no number, are folded.
+
+    `usual`: what the profile says of each dotted key that it has.
+    """
     top = {key: value for key, value in parameters.items() if not isinstance(value, dict)}
     groups = {"run": top} | {key: value for key, value in parameters.items()
                              if isinstance(value, dict) and key != "parallel"}
@@ -186,7 +190,13 @@ def settings(parameters: dict, reports: Path) -> str:
         f"<dt>{escape(key)}</dt><dd>{escape(_plain(value))}</dd>" for key, value in values.items()) + "</dl></div>"
         for name, values in groups.items())
     digest = hashlib.sha256((reports / "predictions.csv").read_bytes()).hexdigest()[:16]
-    return html.section("parameters", "Parameters", f'<div class="knobs">{boxes}</div>', html.paragraph(
+    own = knobs.flatten(parameters)
+    of = f"differs from profile {parameters['profile']} of {parameters['model']}"
+    changed = [(key, _plain(own[key]), _plain(value)) for key, value in usual.items()
+               if key in own and own[key] != value]
+    return html.section("parameters", "Parameters", html.grid(
+        f"What {of}", ("parameter", "this run", "profile"), changed) or html.paragraph(f"Nothing {of}."),
+        html.folded("All parameters", f'<div class="knobs">{boxes}</div>'), html.paragraph(
         f"Every score above is computed from reports/predictions.csv, whose SHA-256 begins with {digest}.", "quiet"))
 
 
