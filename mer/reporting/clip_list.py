@@ -53,9 +53,13 @@ def folds(run: dict, reports: Path) -> str:
         own = head.rows(head.fold == fold)
         people = sorted(set(own.subject.tolist()))
         shares = [_share(part.rows(part.fold == fold)) for part in map(t.where, rules)]
-        rows.append((fold, people[0] if len(people) == 1 else f"{len(people)} subjects",
-                     len(set(zip(own.subject.tolist(), own.clip_id.tolist(), strict=True))), *shares))
-    return html.grid("Each fold (percent right)", ("fold", "tested", "clips", *rules), rows)
+        tested = set(zip(own.subject.tolist(), own.clip_id.tolist(), strict=True))
+        rows.append((fold, len(people), len(tested), *shares))
+    header = ("fold", "tested subjects", "clips", *rules)
+    if all(count == 1 for _, count, *_ in rows):  # the fold is called after its subject
+        return html.grid("Each tested subject (percent right)", ("subject", *header[2:]), [
+            (name, *rest) for name, _, *rest in rows])
+    return html.grid("Each fold (percent right)", header, rows)
 
 
 def _share(part: Predictions) -> str:

@@ -25,21 +25,23 @@ def section(run: dict, parameters: dict, reports: Path) -> str:
     records = cost.read(reports / cost.RECORDS.name)
     machines = dict.fromkeys(record["machine"] for record in records.values())
     seconds = sum(record["seconds"] for record in records.values())
-    told = [("experiment", f"{run['model']}, profile {parameters['profile']}, label set {parameters['classes']}, seeds "
-                           f"{', '.join(map(str, run['seeds']))}"),
+    told = [("experiment", f"{run['model']}, profile {parameters['profile']}, label set {parameters['classes']}, "
+                           f"seed{'s' if len(run['seeds']) > 1 else ''} {', '.join(map(str, run['seeds']))}"),
             ("data", f"{' + '.join(run['datasets'])}; list of clips {run['list'][:lists.SHORT]}"),
             ("versions", ", ".join([f"mer {mer.__version__}", *made])),
             ("hardware", "; ".join(machines)), ("duration", f"{seconds / 60:.1f} minutes" if records else ""),
             ("predictions", f"SHA-256 {hashlib.sha256((reports / 'predictions.csv').read_bytes()).hexdigest()[:16]}")]
-    paths = [Path(name) for name in FILES] + [
-        Path("reports/tables") / path.name for path in sorted((reports / "tables").glob("*.md"))]
-    links = ", ".join(f'<a href="{_from_page(path)}">{escape(path.name)}</a>' for path in paths
-                      if path.name == "dvc.lock" or (reports.parent / path).is_file())
+    files = [Path(name) for name in FILES if name == "dvc.lock" or (reports.parent / name).is_file()]
+    tables = sorted((Path("reports/tables") / path.name for path in (reports / "tables").glob("*.md")),
+                    key=lambda path: (len(path.stem), path.stem))
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(words)}</dd></div>" for name, words in told if words)
-    return (f'<dl class="identity">{rows}<div><dt>files</dt><dd>{links}</dd></div></dl>' + html.paragraph(
+    links = "".join(f"<div><dt>{name}</dt><dd>{', '.join(map(_link, paths))}</dd></div>"
+                    for name, paths in (("files", files), ("tables", tables)) if paths)
+    return (f'<dl class="identity">{rows}{links}</dl>' + html.paragraph(
         "Date and commit are those of dvc.lock: git log -1 -- dvc.lock", "quiet"))
 
 
-def _from_page(path: Path) -> str:
-    """The path as seen from reports/index.html."""
-    return path.relative_to("reports").as_posix() if path.parts[0] == "reports" else f"../{path.as_posix()}"
+def _link(path: Path) -> str:
+    """A link from reports/index.html; a table goes by its name."""
+    there = path.relative_to("reports") if path.parts[0] == "reports" else Path("..") / path
+    return f'<a href="{there.as_posix()}">{escape(path.stem if path.suffix == ".md" else path.name)}</a>'

@@ -13,7 +13,7 @@ from mer.datasets.releases import is_synthetic
 from mer.runs.finished import Run
 from mer.tables.formats import Row, Table
 from mer.tables.notes import Marks
-from mer.tables.rows import departures, differing, experiment, label, matches, method, same
+from mer.tables.rows import departures, differing, elsewhere, experiment, label, matches, method, same
 
 
 def fill(book: dict, name: str, runs: list[Run]) -> Table:
@@ -164,14 +164,14 @@ def _last(runs: list[Run], demand: tuple[dict, dict] | None, column: dict,
     """The last run that has the demanded parameters, on `datasets` instead of the table's where they are given."""
     if demand is None:
         return None
-    return next((run for run in reversed(runs) if _is(run, demand[0], column, datasets)
-                 and matches(demand[1], run)), None)
+    papers = demand[1] if datasets is None else elsewhere(demand[1], datasets)
+    return next((run for run in reversed(runs) if _is(run, demand[0], column, datasets) and matches(papers, run)), None)
 
 
 def _is(run: Run, wanted: dict, column: dict, datasets: list[str] | None) -> bool:
     """Whether the run is this cell's experiment, of whatever method."""
     if datasets is not None:
-        wanted = wanted | {"datasets": datasets}
+        wanted = elsewhere(wanted, datasets)
     return column["metric"] in run.metrics and matches(wanted, run)
 
 
@@ -186,7 +186,8 @@ def _variants(book: dict, spec: dict, runs: list[Run], others: list[tuple[list[s
             if _is(run, wanted, column, datasets):
                 changed = {key: run.parameters.get(key) for key in differing(papers, run.parameters)}
                 line = dataclasses.replace(line, changed=changed)
-                if changed and line not in found:
+                own = changed if datasets is None else elsewhere(changed, datasets).keys() - {"datasets"}
+                if own and line not in found:
                     found.append(line)
     return found
 

@@ -15,10 +15,12 @@ import difflib
 from importlib import resources
 
 from mer.base.errors import MerError
+from mer.datasets.releases import is_synthetic
 from mer.params import CONFIGS
 from mer.runs.finished import Run
 
 PAPERS = tuple(name for name in CONFIGS if resources.files("mer.models").joinpath(f"{name}/paper.yaml").is_file())
+FREE = ("classes", "pretrain.sources")  # of runs on rendered faces
 PAIR = " + "  # between parameters that go together
 
 
@@ -77,6 +79,15 @@ def _merged(book: dict, spec: dict, group: dict, column: dict, row: dict) -> dic
     parts = (book["defaults"], spec.get("base", {}), group.get("experiment", {}), column.get("experiment", {}),
              row["own"])
     return {key: value for part in parts for key, value in part.items()}
+
+
+def elsewhere(wanted: dict[str, object], datasets: list[str]) -> dict[str, object]:
+    """`wanted` on other `datasets` than the table's.
+
+    Rendered faces have neither the table's classes nor the paper's macro-expressions: there no run is asked for them.
+    """
+    free = FREE if all(is_synthetic([name]) for name in datasets) else ()
+    return {key: value for key, value in wanted.items() if key not in free} | {"datasets": datasets}
 
 
 def departures(papers: dict[str, object], parameters: dict[str, object]) -> list[str]:

@@ -21,7 +21,7 @@ from PIL import Image
 from reporting import fabricate
 
 from mer.base import store
-from mer.evaluation import results
+from mer.evaluation import predictions, results
 from mer.reporting import html, pretraining_plots, sections
 from mer.tables import fill
 from mer.tables import rows as demands
@@ -106,8 +106,6 @@ def outline(text) -> Outline:
 
 
 def test_metrics_are_flat_and_recomputed_from_the_stored_predictions(finished):
-    from mer.evaluation import predictions
-
     m = results.read(finished / "reports")
     assert all(isinstance(value, int | float) for value in m.values())
     t = predictions.read(finished / "reports/predictions.csv")
@@ -225,6 +223,37 @@ def test_page_is_accessible(outline):
     named = {word for _, attrs in outline.elements for word in attrs.get("aria-labelledby", "").split()}
     assert named <= set(ids)
     assert not outline.open, "an element is not closed"
+
+
+def cells(page: str, anchor: str) -> list[list[str]]:
+    """The cells of the table below a heading, its header first."""
+    table = re.search(rf'<h3 id="{anchor}">.*?</table>', page, re.DOTALL)[0]
+    return [[unescape(re.sub("<[^>]+>", "", cell)) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+            for row in table.split("<tr")[1:]]
+
+
+def test_the_missed_clips_come_first_and_every_subject_has_its_share(text, finished):
+    t = predictions.read(finished / "reports/predictions.csv").where("last")
+    _, *rows = cells(text, "t-every-tested-clip-the-missed-ones-first")
+    assert len(rows) == len(t) and {row[0] for row in rows} == set(t.clip_id.tolist())
+    right = [row[2] == row[3] for row in rows]
+    missed = int((t.predicted != t.label).sum())
+    assert right == [False] * missed + [True] * (len(t) - missed) and f"{missed} of {len(t)} clips are missed" in text
+    header, *people = cells(text, "t-each-tested-subject-percent-right-")
+    assert header == ["subject", "clips", "last", "oracle"]
+    for name, clips, share, _ in people:
+        own = t.rows(t.subject == name)
+        assert int(clips) == len(own) and float(share) == pytest.approx(100 * (own.predicted == own.label).mean(),
+                                                                        abs=0.05)
+    assert text.count('<a href="#clip_') == 3 and text.count('<figure id="clip_') == 3
+
+
+def test_what_is_ours_comes_before_what_is_published_and_no_column_is_empty(text):
+    paper = re.search(r'<table class="paper".*?</table>', text, re.DOTALL)[0]
+    assert paper.index("this pipeline") < paper.index("published")
+    assert paper.index("variants: ours") < paper.index('<tr class="other">')
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in paper.split("<tr")[3:] if "rowgroup" not in row]
+    assert all(any(column) for column in zip(*rows, strict=True))
 
 
 def luminance(colour: str) -> float:
@@ -373,17 +402,25 @@ def test_page_opens_in_chromium(finished, tmp_path, width, height):
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 def test_chromium_finds_tables_and_loaded_pictures(finished, tmp_path, text):
-    """The browser itself reports what it laid out: a script is added to a copy of the page, which has none."""
+    """The browser itself reports what it laid out: a script is added to a copy of the page."""
     probe = """<script>addEventListener('load', () => { const r = document.documentElement;
       r.dataset.pictures = [...document.images].filter(i => i.complete && i.naturalWidth > 0).length;
       r.dataset.tables = [...document.querySelectorAll('table')].filter(t => t.offsetHeight > 20).length;
-      r.dataset.wide = document.body.scrollWidth > innerWidth; });</script></body>"""
+      r.dataset.wide = document.body.scrollWidth > innerWidth;
+      const long = document.querySelector('table.long'), input = document.querySelector('.filter input');
+      long.querySelectorAll('thead button')[4].click(); long.querySelectorAll('thead button')[4].click();
+      r.dataset.highest = long.tBodies[0].rows[0].cells[4].textContent;
+      input.value = 's02'; input.dispatchEvent(new Event('input'));
+      r.dataset.left = [...long.tBodies[0].rows].filter(row => row.offsetHeight).length; });</script></body>"""
     copy = tmp_path / "copy.html"
     copy.write_text(text.replace("</body>", probe), encoding="utf-8")
     done = browse(copy, tmp_path, "--window-size=500,900", "--dump-dom", "--virtual-time-budget=5000")
     assert f'data-pictures="{text.count("<img ")}"' in done.stdout
     assert f'data-tables="{text.count("<table")}"' in done.stdout
     assert 'data-wide="false"' in done.stdout, "the page scrolls sideways on a narrow screen"
+    _, *rows = cells(text, "t-every-tested-clip-the-missed-ones-first")
+    assert f'data-highest="{max((row[4] for row in rows), key=float)}"' in done.stdout, "sorted, then the other way"
+    assert f'data-left="{sum("s02" in "".join(row) for row in rows)}"' in done.stdout, "filtered"
 
 
 OURS = """<script>addEventListener('load', () => {
