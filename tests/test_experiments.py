@@ -2,11 +2,12 @@
 
 import csv
 import json
+import re
 import shutil
 
 import pytest
 import yaml
-from pipeline import commit, dvc, finished, run
+from pipeline import ROOT, commit, dvc, finished, run
 
 from mer.evaluation import results
 
@@ -56,6 +57,10 @@ def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
     assert off.code == 0 and off.ran == ["check", *TRAINING], off.tail()
     diff = changed_metrics(project)
     assert diff["epe"]["old"] == before["epe"] != diff["epe"]["new"]
+    (shown,) = re.findall(r"dvc exp show (--only-changed --drop) '(.+)'", (ROOT / "README.md").read_text())
+    for words in (("exp", "show", *shown[0].split(), shown[1]), ("metrics", "diff")):
+        lines = dvc(project, *words).out.splitlines()
+        assert 2 < len(lines) <= 25 and max(map(len, lines)) <= 120, (words, len(lines), max(map(len, lines)))
     others = json.loads((project / "reports/costs.json").read_text())
     assert {name for name, record in others.items() if record != costs[name]} == {"pretrain", "train"}
     experiment = run(project, "git", "for-each-ref", "--format=%(objectname)", "refs/exps/??/*/*").out.split()
@@ -69,6 +74,14 @@ def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
     assert changed_metrics(project) == {}
     assert run(project, "git", "diff", "--name-only").out == ""  # the costs came back with their products
     assert json.loads((project / "reports/costs.json").read_text()) == costs
+
+
+def test_a_queued_experiment_runs_again_only_what_its_parameter_changes(project):
+    assert dvc(project, "exp", "run", "--queue", "-S", "train.weight_decay=0.002").code == 0
+    assert run(project, "git", "checkout", "--quiet", "params.yaml").code == 0
+    done = dvc(project, "exp", "run", "--run-all")
+    assert done.code == 0 and done.ran == ["check", "train", "evaluate", "report"], done.tail()
+    assert run(project, "git", "status", "--porcelain").out == ""
 
 
 def test_a_clone_with_the_committed_costs_gives_the_committed_files(project, tmp_path):

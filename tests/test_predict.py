@@ -315,6 +315,11 @@ def test_an_export_holds_the_weights_and_says_what_they_are(project, tmp_path, m
                   "| seed0_synthetic_s02.safetensors | synthetic/s02 | 0 | synthetic/s02 | 3 |", "mol.width: 0.0625",
                   "not calibrated probabilities", "iBUG 300-W", "commit unknown"):
         assert words in card, words
+    front = yaml.safe_load(card.split("---\n")[1])
+    (result,) = front["model-index"][0]["results"]
+    assert card.startswith("---\n") and front["library_name"] == "mer" and front["license"] == "mit"
+    assert {"micro-expression", "synthetic"} < set(front["tags"]) and "SYNTHETIC" in result["dataset"]["name"]
+    assert {one["type"]: one["value"] for one in result["metrics"]}["accuracy"] == round(m["accuracy"], 4)
     assert str(tmp_path.parent) not in card + (tmp_path / "one/config.json").read_text()
     opened = finished.open_run(tmp_path / "one")
     assert opened.params == finished.open_run(root).params and opened.networks[0].held_out == (FOLD,)

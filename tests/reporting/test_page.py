@@ -239,7 +239,7 @@ def test_the_missed_clips_come_first_and_every_subject_has_its_share(text, finis
     right = [row[2] == row[3] for row in rows]
     missed = int((t.predicted != t.label).sum())
     assert right == [False] * missed + [True] * (len(t) - missed) and f"{missed} of {len(t)} clips are missed" in text
-    header, *people = cells(text, "t-each-tested-subject-percent-right-")
+    header, *people = cells(text, "t-each-tested-subject-percent-right")
     assert header == ["subject", "clips", "last", "oracle"]
     for name, clips, share, _ in people:
         own = t.rows(t.subject == name)
