@@ -12,6 +12,7 @@ from pathlib import Path
 from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
+from mer.base.terminal import counted
 from mer.datasets.clips import dataset_of
 from mer.datasets.releases import is_synthetic
 from mer.evaluation import measures
@@ -212,8 +213,8 @@ def run() -> None:
     out = asked.out or Path("export") / f"{experiment.about['model']}_{asked.fold.replace('/', '_')}"
     files = write(experiment, chosen, out)
     size = sum(path.stat().st_size for path in files) / 1e6
-    print(f"export: {len(files)} networks, {size:.1f} MB in {out.as_posix()}; read {out.as_posix()}/README.md before "
-          "you pass it on")
+    print(f"export: {counted(len(files), 'network')}, {size:.1f} MB in {out.as_posix()}; read "
+          f"{out.as_posix()}/README.md before you pass it on")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mer import params
+from mer.base.knobs import read_yaml
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8").partition("\nprofiles:")[0]
@@ -115,3 +116,7 @@ def test_dvc_changes_no_line_but_those_of_the_values_that_it_sets(tmp_path):
     assert changed == ["model: fdp", "lambda_f: 0", "steps: 80"], LAYOUT
     apply_overrides(path, ["lambda_f=null", "model=mol", "train.steps=null"])
     assert path.read_text(encoding="utf-8") == before, LAYOUT
+    for key in (key for key, knob in KNOBS.items() if knob["many"] and knob.get("empty") is not False):
+        path.write_text(before, encoding="utf-8")  # ruamel joins a heading without a comment, after [], to what follows
+        apply_overrides(path, [f"{key}=[]"])
+        assert read_yaml(path)["train"]["device"] == "auto", key

@@ -67,6 +67,7 @@ NOT_RUN = {
     "dvc add": "named only; another line has its argument",
     "dvc remote add --default lab ssh://lab.example.org/srv/mer": "an example of a host",
     "dvc exp push origin lofty-wren": "needs a remote",
+    "dvc exp show": "named only; another line has its arguments",
     "dvc exp show --only-changed --drop .*_(low|high|excess|accuracy|value|sd)|uar|wf1|Created":
         "tests/test_experiments.py does",
     "git checkout params.yaml": "tests/test_experiments.py does",

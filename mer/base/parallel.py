@@ -10,24 +10,17 @@ import json
 import os
 import shutil
 import signal
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import joblib
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from mer.base import environment, graph, memory, store
+from mer.base.terminal import counted, progress, say
 
 _locks: dict[Path, FileLock] = {}  # folders that this process works in
-
-
-def progress(iterable: Iterable | None, *, total: int, desc: str, unit: str, initial: int = 0) -> tqdm:
-    """The project's progress bar on stderr: done/total, elapsed<remaining, rate. Sparse when stderr is a file."""
-    return tqdm(iterable, total=total, desc=desc, unit=unit, initial=initial, file=sys.stderr, dynamic_ncols=True,
-                mininterval=0.2 if sys.stderr.isatty() else 10.0)
 
 
 def scratch_dir(stage: str, *inputs: object, model: str = "") -> Path:
@@ -45,7 +38,7 @@ def scratch_dir(stage: str, *inputs: object, model: str = "") -> Path:
     if folder not in _locks:
         lock = _lock(folder)
         if lock is None:
-            print(f"{stage}: waiting for another run that makes the same", file=sys.stderr)
+            say(f"{stage}: waiting for another run that makes the same")
             lock = _lock_of(folder)
             lock.acquire()
         _locks[folder] = lock
@@ -100,7 +93,7 @@ def work(fn: Callable, items: Sequence[tuple[str, object]], *, desc: str, unit: 
     missing = [(name, item) for name, item in items if not (scratch / f"{name}.h5").exists()]
     done = len(items) - len(missing)
     if done:
-        print(f"{desc}: reusing {done} of {len(items)} {unit}s from an interrupted run", file=sys.stderr)
+        say(f"{desc}: reusing {done} of {counted(len(items), unit)} from an interrupted run")
     keep = _Keep(fn, scratch)
     run_items(keep, [(name, (name, item)) for name, item in missing], desc=desc, unit=unit, workers=workers,
               backend=backend, initial=done)

@@ -17,7 +17,19 @@ from mer.datasets.releases import is_synthetic
 from mer.params import Params
 from mer.runs import collect
 from mer.runs.collect import Collected
-from mer.tables.rows import departures, differing, elsewhere, experiment, known, label, matches, method, paper, together
+from mer.tables.rows import (
+    departures,
+    differing,
+    elsewhere,
+    experiment,
+    known,
+    label,
+    matches,
+    method,
+    paper,
+    same,
+    together,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,10 @@ def plan(book: dict, name: str, fixed: dict[str, object], datasets: list[str], f
             papers = method(book, spec, group, column, row)
             if tried:
                 papers.pop("pretrain.sources", None)
-                wanted = elsewhere(wanted, datasets)
+                wanted = elsewhere(wanted, datasets, spec)
+                if not same(wanted.get("classes", raw["classes"]), str(raw["classes"])):
+                    count["classes"] += 1
+                    continue
             key = json.dumps([wanted, papers])
             if key not in planned:
                 planned[key] = _overrides(raw, wanted, fixed, f"table {name}, {label(spec, row)}", papers)
@@ -126,6 +141,7 @@ def run(words: list[str]) -> None:
         else:
             print(shlex.join(["dvc", *job.command]))
     words = {"done": "filled", "pending": "in the queue", "missing": "missing",
+             "classes": "of other label sets than params.yaml's, on rendered faces",
              "others": "of other people's methods, which this project does not run"}
     told = f"{name}: cells " + ", ".join(f"{count[key]} {word}" for key, word in words.items() if count[key])
     if not jobs:

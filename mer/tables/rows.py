@@ -20,7 +20,6 @@ from mer.params import CONFIGS
 from mer.runs.finished import Run
 
 PAPERS = tuple(name for name in CONFIGS if resources.files("mer.models").joinpath(f"{name}/paper.yaml").is_file())
-FREE = ("classes", "pretrain.sources")  # of runs on rendered faces
 PAIR = " + "  # between parameters that go together
 
 
@@ -81,12 +80,16 @@ def _merged(book: dict, spec: dict, group: dict, column: dict, row: dict) -> dic
     return {key: value for part in parts for key, value in part.items()}
 
 
-def elsewhere(wanted: dict[str, object], datasets: list[str]) -> dict[str, object]:
-    """`wanted` on other `datasets` than the table's.
+def elsewhere(wanted: dict[str, object], datasets: list[str], spec: dict) -> dict[str, object]:
+    """`wanted` on other `datasets` than those of the table `spec`.
 
-    Rendered faces have neither the table's classes nor the paper's macro-expressions: there no run is asked for them.
+    Rendered faces have neither the paper's macro-expressions nor, where all of the table is of one label set, its
+    classes: there no run is asked for them.
     """
-    free = FREE if all(is_synthetic([name]) for name in datasets) else ()
+    parts = (spec.get("base", {}), *(part.get("experiment", {}) for part in (*spec["groups"], *spec["columns"])))
+    several = len({str(part["classes"]) for part in parts if "classes" in part}) > 1
+    rendered = all(is_synthetic([name]) for name in datasets)
+    free = ("pretrain.sources", *(() if several else ("classes",))) if rendered else ()
     return {key: value for key, value in wanted.items() if key not in free} | {"datasets": datasets}
 
 

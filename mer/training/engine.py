@@ -7,7 +7,6 @@ is the network, the optimiser and the log.
 import dataclasses
 import math
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch import nn
 
 from mer.base import portable
 from mer.base.errors import MerError
+from mer.base.terminal import say
 from mer.training import checkpoint, gradients
 from mer.training.batches import Clips
 
@@ -138,7 +138,7 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
         model.load_state_dict(kept["model"])
         optimiser.load_state_dict(kept["optimiser"])
         start, log, evaluations = kept["step"], kept["log"], kept["evaluations"]
-        print(f"{desc}: continuing at step {start} of {budget.steps}", file=sys.stderr)
+        say(f"{desc}: continuing at step {start} of {budget.steps}")
     pending: list[tuple[int, dict[str, torch.Tensor]]] = []
     began = told = time.monotonic()
     model.train()
@@ -171,7 +171,7 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
         if (now := time.monotonic()) - told > 15 and done < budget.steps:
             told, rate = now, (done - start) / (now - began)
             left = (budget.steps - done) / rate
-            print(f"{desc}: step {done}/{budget.steps}, {rate:.2f} step/s, ETA {left:.0f} s", file=sys.stderr)
+            say(f"{desc}: step {done}/{budget.steps}, {rate:.2f} step/s, ETA {left:.0f} s")
     return log, evaluations
 
 

@@ -6,7 +6,6 @@ pictures) and model.pt.
 """
 
 import functools
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from mer.base import store
+from mer.base.terminal import counted, say
 from mer.evaluation import predictions, protocols
 from mer.evaluation.protocols import Fold
 from mer.training import checkpoint, engine, gradients
@@ -235,5 +235,5 @@ def report_reuse(plan: Plan, jobs: list[tuple[int, Fold]]) -> int:
     """Say how many folds of an interrupted run are reused, and return the number."""
     done = sum(is_done(plan, seed, fold) for seed, fold in jobs)
     if done:
-        print(f"train: reusing {done} of {len(jobs)} folds from an interrupted run", file=sys.stderr)
+        say(f"train: reusing {done} of {counted(len(jobs), 'fold')} from an interrupted run")
     return done

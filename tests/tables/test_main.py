@@ -281,7 +281,8 @@ def test_every_finished_experiment_is_collected_with_resolved_parameters(reposit
     text = Path("there/mol-13.md").read_text()
     assert f"commit {collect.git('rev-parse', '--short', full)} proud-fern" in text
     assert "| 78.98 | 75.25 | 90.00 " in text
-    assert {path.name for path in Path("there").iterdir()} == {"mol-13.md", "mol-13.csv", "mol-13.tex", "cells.csv"}
+    assert {path.name for path in Path("there").iterdir()} == {
+        "mol-13.md", "mol-13.csv", "mol-13.tex", "cells.csv", "index.html"}
     rows = [row for row in csv.DictReader(Path("there/cells.csv").read_text().splitlines()) if row["ours"]]
     assert [row["row"] for row in rows] == ["8", "8", "16", "16"]
     jobs, count = planned("mol-13", read_yaml(Path("params.yaml")), found)
