@@ -15,16 +15,20 @@ TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8").partition("\nprofiles:
 
 
 def comments(text: str) -> dict[str, str]:
-    """{dotted key: its comment, with the lines below that go on}, '' where there is none."""
-    found, section, last = {}, "", None
+    """{dotted key: its comment, with the lines below that go on; of a list the lines above}, '' where there is none."""
+    found, section, last, above = {}, "", None, []
     lines = text.splitlines()
     for line, below in zip(lines, [*lines[1:], ""], strict=True):
         if key := re.match(r"( *)(\w+):([^#]*?)(?:(?<=\s)# (.*))?$", line):
-            section = section if key[1] else f"{key[2]}." if re.match(r"  \w", below) else ""
+            section = section if key[1] else f"{key[2]}." if re.match(r"  [\w#]", below) else ""
             last = f"{section if key[1] else ''}{key[2]}"
-            found[last] = key[4] or ""
+            found[last] = key[4] or " ".join(above)
+        elif more := re.match(r" {0,2}# (.*)", line):
+            above.append(more[1])
+            continue
         elif last and (more := re.match(r" +# (.*)", line)):
             found[last] += f" {more[1]}"
+        above = []
     return found
 
 
@@ -117,6 +121,6 @@ def test_dvc_changes_no_line_but_those_of_the_values_that_it_sets(tmp_path):
     apply_overrides(path, ["lambda_f=null", "model=mol", "train.steps=null"])
     assert path.read_text(encoding="utf-8") == before, LAYOUT
     for key in (key for key, knob in KNOBS.items() if knob["many"] and knob.get("empty") is not False):
-        path.write_text(before, encoding="utf-8")  # ruamel joins a heading without a comment, after [], to what follows
+        path.write_text(before, encoding="utf-8")  # ruamel breaks what follows a list with a comment beside its key
         apply_overrides(path, [f"{key}=[]"])
         assert read_yaml(path)["train"]["device"] == "auto", key

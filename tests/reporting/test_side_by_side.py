@@ -34,7 +34,7 @@ def left(root: Path, t=None, model="mol", flow=True, tasks="", **changes) -> Pat
     path = root / "params.yaml"
     text = path.read_text(encoding="utf-8")
     if tasks:
-        text = re.sub(rf"(\n{model}:.*?\n  tasks:) [^\n]*(?:\n  - \w+)*", rf"\g<1> {tasks}", text, count=1,
+        text = re.sub(rf"(\n{model}:.*?\n  tasks:)[^\n]*(?:\n  - \w+)*", rf"\g<1> {tasks}", text, count=1,
                       flags=re.DOTALL)
     for old, new in changes.values():
         assert old in text
