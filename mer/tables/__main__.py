@@ -13,6 +13,7 @@ from pathlib import Path
 from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import main
+from mer.base.terminal import counted
 from mer.runs import collect
 from mer.tables import fill, formats, queue, rows
 
@@ -79,11 +80,11 @@ def run_collect(words: list[str]) -> None:
     for table in made:
         if table.filled or table.elsewhere or table.variants:
             own = sum(row.kind == "own" for row in table.rows)
-            print(f"{table.name}: {table.filled} cells filled in {own} rows of the paper's method"
+            print(f"{table.name}: {counted(table.filled, 'cell')} filled in {counted(own, 'row')} of the paper's method"
                   + (f", {table.elsewhere} on other data" if table.elsewhere else "")
                   + (f", {table.variants} of variants" if table.variants else ""))
     waiting = ", ".join(f"{n} {state.lower()}" for state, n in sorted(found.states.items()) if state != "Success")
-    print(f"tables: {len(made)} from {len(found.runs)} runs to {args.out}"
+    print(f"tables: {len(made)} from {counted(len(found.runs), 'run')} to {args.out}"
           + (f"; {len(found.left_out)} left out" if found.left_out else "")
           + (f"; experiments without a result: {waiting}" if waiting else ""))
 
