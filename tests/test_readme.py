@@ -68,7 +68,7 @@ NOT_RUN = {
     "dvc remote add --default lab ssh://lab.example.org/srv/mer": "an example of a host",
     "dvc exp push origin lofty-wren": "needs a remote",
     "dvc exp show": "named only; another line has its arguments",
-    "dvc exp show --only-changed --drop .*_(low|high|excess|accuracy|value|sd)|uar|wf1|Created":
+    "dvc exp show --only-changed --drop .*/|.*_(low|high|excess|accuracy|value|sd)|uar|wf1|Created":
         "tests/test_experiments.py does",
     "git checkout params.yaml": "tests/test_experiments.py does",
     "git add .": "would commit what the other lines made",
