@@ -106,14 +106,13 @@ def paper_table(table: Table) -> str:
 
 def _for_a_page(table: Table) -> Table:
     """The table with our columns before the published ones, variants of ours on top, and no column without content."""
-    (_, stub), (theirs, n), (ours, m) = table.spans
-    lines = [row for row in table.rows if row.kind != "group"]
-    def kept(columns: range) -> list[int]:
-        filled = [i for i in columns if any(row.cells[i] for row in lines)]
-        return filled or list(columns)
-
-    published, own = kept(range(stub, stub + n)), kept(range(stub + n, stub + n + m))
-    order = [*range(stub), *own, *published]
+    lines, at, kept = [row for row in table.rows if row.kind != "group"], table.spans[0][1], []
+    for text, count in table.spans[1:]:  # the last are ours
+        filled = [i for i in range(at, at + count) if any(row.cells[i] for row in lines)]
+        kept.append((text, filled or list(range(at, at + count))))
+        at += count
+    kept = [kept[-1], *kept[:-1]]
+    order = [*range(table.spans[0][1]), *(i for _, columns in kept for i in columns)]
     blocks: list[list[Row]] = []
     for row in table.rows:
         if row.kind == "group" or not blocks:
@@ -122,7 +121,7 @@ def _for_a_page(table: Table) -> Table:
     blocks.sort(key=lambda block: block[-1].kind != "variant")
     rows = tuple(row if row.kind == "group" else replace(row, cells=tuple(row.cells[i] for i in order))
                  for block in blocks for row in block)
-    return replace(table, spans=(table.spans[0], (ours, len(own)), (theirs, len(published))), rows=rows,
+    return replace(table, spans=(table.spans[0], *((text, len(columns)) for text, columns in kept)), rows=rows,
                    header=tuple(table.header[i] for i in order))
 
 
