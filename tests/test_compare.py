@@ -389,3 +389,11 @@ def test_dvc_plots_diff_shows_every_declared_plot_of_two_commits(tmp_path):
         assert {revision for part in shown for revision in part["revisions"]} == {"HEAD~1", "HEAD"}, name
         assert all(part["type"] == "image" or {point["rev"] for point in part["content"]["data"]["values"]} == {
             "HEAD~1", "HEAD"} for part in shown), name
+
+
+def test_in_a_fresh_clone_one_is_told_to_commit_an_own_baseline(project, tmp_path, monkeypatch):
+    assert command(tmp_path, "git", "clone", "--quiet", str(project), "clone").code == 0
+    monkeypatch.chdir(tmp_path / "clone")
+    with pytest.raises(MerError, match=r"HEAD: the content of reports/predictions.csv is not in the cache; run `dvc "
+                                       r"fetch` if .* else commit your own baseline: `git checkout \. && dvc repro"):
+        compare.read("A", "HEAD")

@@ -168,11 +168,11 @@ def test_the_list_is_written_once_and_used_again(mols, monkeypatch, capsys):
     assert "written: list.csv, " in asked()
     clips, page = side_by_side.read(mols / "list.csv"), (mols / "page.html").read_text(encoding="utf-8")
     assert 3 <= len(clips) <= 7
-    assert page.count('<section id="clips"') == 1 and page.count("<img ") == 3 + len(clips) and "show faces" in page
+    assert page.count('<section id="clips"') == 1 and page.count("<img ") == 4 + len(clips) and "show faces" in page
     side_by_side.write(mols / "list.csv", clips[::-1][:2])
     assert "list.csv" not in asked()
     shorter = (mols / "page.html").read_text(encoding="utf-8")
-    assert shorter.count("<img ") == 5 and str(mols) not in shorter
+    assert shorter.count("<img ") == 6 and str(mols) not in shorter
 
 
 @pytest.mark.parametrize(("content", "told"), [
