@@ -144,8 +144,23 @@ def program(name: str, why: str) -> Check:
 
 
 def repository(root: Path) -> Iterator[Check]:
-    """A FAIL for each of .git and .dvc that neither `root` nor a folder above it has."""
+    """A FAIL for each of .git and .dvc that neither `root` nor a folder above it has; a WARN for a detached HEAD."""
     yield from (Check(*told) for told in places.repository(root))
+    if found := detached(root):
+        yield found
+
+
+def detached(root: Path) -> Check | None:
+    """A WARN where no branch is checked out, which is what an experiment that was ended by force leaves behind."""
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False).stdout
+
+    if not git("rev-parse", "--verify", "--quiet", "HEAD") or git("symbolic-ref", "--quiet", "HEAD"):
+        return None
+    branches = git("for-each-ref", "--format=%(refname:short)", "--contains", "HEAD~0", "refs/heads").split()
+    name = branches[0] if branches else "BRANCH"
+    return Check("WARN", "Git: no branch is checked out, perhaps since a `dvc exp run` was ended by force; nothing is "
+                         f"lost: `git stash`, `git checkout {name}`, `git stash pop`")
 
 
 def place(root: Path) -> Iterator[Check]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
+from mer.base.terminal import counted
 from mer.datasets.clips import dataset_of
 from mer.datasets.releases import is_synthetic
 from mer.evaluation import measures
@@ -82,7 +83,7 @@ def card(run: finished.Run, chosen: tuple[finished.Network, ...], config: dict) 
     marks = ["**Trained on SYNTHETIC faces: says nothing about real ones.**"] * synthetic
     marks += ["**CONTROL: the training labels were shuffled.**"] * bool(about["shuffle_labels"])
     lines = [
-        f"# {run.title}", "", *(line for mark in marks for line in (mark, "")),
+        *front_matter(run, m), f"# {run.title}", "", *(line for mark in marks for line in (mark, "")),
         f"{len(chosen)} network{'s' if len(chosen) > 1 else ''} of the mer pipeline for facial micro-expression "
         "recognition, each trained in one fold. `python -m mer.predict CLIP --run THIS_FOLDER` applies them to a video "
         "or a folder of frames. What comes out are scores of a softmax, **not calibrated probabilities**.", "",
@@ -116,11 +117,37 @@ def card(run: finished.Run, chosen: tuple[finished.Network, ...], config: dict) 
     return "\n".join(lines)
 
 
+def front_matter(run: finished.Run, m: dict) -> list[str]:
+    """What a hub of models reads of a card: YAML between two lines of dashes.
+
+    No licence is claimed for weights that were computed from real faces, of which the release's agreement decides.
+    """
+    import yaml
+
+    about, synthetic = run.about, is_synthetic(run.about["datasets"])
+    result = {"task": {"type": "video-classification", "name": "micro-expression recognition"},
+              "dataset": {"type": "+".join(about["datasets"]), "name": " + ".join(about["datasets"])
+                          + (" (SYNTHETIC faces)" if synthetic else "")},
+              "metrics": [{"type": key, "name": words, "value": round(m[key], 4)} for key, words in (
+                  ("accuracy", "accuracy, folds pooled"), ("uf1", "UF1"), ("uar", "UAR")) if key in m]}
+    told = {"library_name": "mer", "license": "mit" if synthetic and not _real(run) else "other",
+            "pipeline_tag": "video-classification",
+            "tags": ["micro-expression", "facial-expression", about["model"], *(["synthetic"] if synthetic else [])],
+            "model-index": [{"name": run.title, "results": [result]}]}
+    if told["license"] == "other":
+        told |= {"license_name": "the-agreements-of-the-datasets"}
+    return ["---", *yaml.safe_dump(told, sort_keys=False, width=1000).splitlines(), "---", ""]
+
+
+def _real(run: finished.Run) -> list[str]:
+    """The datasets of real faces that the networks have seen."""
+    return [name for name in dict.fromkeys((*run.about["datasets"], *run.about["pretrained_on"]))
+            if not is_synthetic([name])]
+
+
 def limits(run: finished.Run) -> list[str]:
     """What may not be done with the networks, by their data."""
-    names = dict.fromkeys((*run.about["datasets"], *run.about["pretrained_on"]))
-    real = [name for name in names if not is_synthetic([name])]
-    told = []
+    names, real, told = dict.fromkeys((*run.about["datasets"], *run.about["pretrained_on"])), _real(run), []
     if real:
         told.append(f"{_list(real)}: released for research only, under an agreement that each user signs. Frames, "
                     "crops, flow fields, landmark files and pages with faces made from them must not be passed on. "
@@ -185,8 +212,8 @@ def run() -> None:
     out = asked.out or Path("export") / f"{experiment.about['model']}_{asked.fold.replace('/', '_')}"
     files = write(experiment, chosen, out)
     size = sum(path.stat().st_size for path in files) / 1e6
-    print(f"export: {len(files)} networks, {size:.1f} MB in {out.as_posix()}; read {out.as_posix()}/README.md before "
-          "you pass it on")
+    print(f"export: {counted(len(files), 'network')}, {size:.1f} MB in {out.as_posix()}; read "
+          f"{out.as_posix()}/README.md before you pass it on")
 
 
 if __name__ == "__main__":

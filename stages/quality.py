@@ -49,7 +49,7 @@ def run() -> None:
                          "excluded": records.exclusions("data", dataset)}
         found = measure(dataset, set_name, p).numbers
         numbers |= {f"{dataset}.{name}": value for name, value in found.items()}
-        print(f"quality {dataset}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
+        print("\n".join([f"quality {dataset}:", *(f"  {name:<28}{value:>12.4g}" for name, value in found.items())]))
     store.write_json("reports/quality.json", numbers)
     store.write_json("reports/plots/labels/data.json",
                      {"datasets": told, "made_with": environment.made_with("quality", "", *before)})

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from pipeline import SMALL, commit, dvc, finished, run, write_params
 
+from mer.evaluation import results
 from mer.tables import rows as demands
 
 pytestmark = pytest.mark.slow
@@ -43,7 +44,7 @@ def test_the_row_trains_from_the_command_line(project, own):
     assert run(project, "git", "checkout", "--quiet", "params.yaml").code == 0
     done = dvc(project, "exp", "run", *words)
     assert done.code == 0, done.tail()
-    numbers = json.loads((project / "reports/metrics.json").read_text())
+    numbers = results.read(project / "reports")
     assert 0 <= numbers["accuracy"] <= 1 and numbers["n_clips"] > 0
     tasks = own.get("mol.tasks", ["mer", "flow", "landmark"])
     assert ("epe" in numbers) == ("flow" in tasks) and ("nme" in numbers) == ("landmark" in tasks)

@@ -100,7 +100,10 @@ def test_three_tables_are_filled_through_the_queue(tmp_path, tmp_path_factory, m
         done = command(root, "queue", name, *options)
         assert done.out == "" and f"{cells} filled; nothing is left to queue" in done.err, done.tail()
     for row in (row for row in filled if row["ours"]):  # each number is the experiment's own
-        metrics = json.loads(pipeline.run(root, "git", "show", f"{row['run'].split()[0]}:reports/metrics.json").out)
+        metrics = {}
+        for name in ("metrics", "details"):
+            shown = pipeline.run(root, "git", "show", f"{row['run'].split()[0]}:reports/{name}.json")
+            metrics |= json.loads(shown.out)
         scale = 1 if row["table"] == "ma2mi-4" and row["metric"] == "uf1" else 100
         assert float(row["ours"]) == pytest.approx(scale * metrics[row["metric"]], abs=1e-6)
         assert int(row["n_clips"]) == metrics["n_clips"] and row["seeds"] == "0" and row["selection"] == "last"

@@ -8,20 +8,27 @@ from pathlib import Path
 import pytest
 
 from mer import params
+from mer.base.knobs import read_yaml
 
-TEXT = (Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8").partition("\nprofiles:")[0]
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8").partition("\nprofiles:")[0]
 
 
 def comments(text: str) -> dict[str, str]:
-    """{dotted key: its comment, with the lines below that go on}, '' where there is none."""
-    found, section, last = {}, "", None
-    for line in text.splitlines():
+    """{dotted key: its comment, with the lines below that go on; of a list the lines above}, '' where there is none."""
+    found, section, last, above = {}, "", None, []
+    lines = text.splitlines()
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
         if key := re.match(r"( *)(\w+):([^#]*?)(?:(?<=\s)# (.*))?$", line):
-            section = section if key[1] else "" if key[3].strip() else f"{key[2]}."
+            section = section if key[1] else f"{key[2]}." if re.match(r"  [\w#]", below) else ""
             last = f"{section if key[1] else ''}{key[2]}"
-            found[last] = key[4] or ""
+            found[last] = key[4] or " ".join(above)
+        elif more := re.match(r" {0,2}# (.*)", line):
+            above.append(more[1])
+            continue
         elif last and (more := re.match(r" +# (.*)", line)):
             found[last] += f" {more[1]}"
+        above = []
     return found
 
 
@@ -70,6 +77,7 @@ def differences(told: dict[str, str], known: dict[str, dict]) -> list[str]:
             and (why := wrong(comment, known[key]))]
 
 
+LAYOUT = "run `dvc exp run -S model=mol check`, which writes params.yaml as DVC does, and commit that"
 KNOBS = fields(params.Params)
 
 
@@ -98,3 +106,21 @@ def test_a_knob_that_changes_without_its_comment_is_seen(key, change):
 def test_a_comment_goes_on_below():
     assert comments("a: 1  # one | two:\n       # of these | three\nb:\n  c: 2  # x") == {
         "a": "one | two: of these | three", "b": "", "b.c": "x"}
+
+
+def test_dvc_changes_no_line_but_those_of_the_values_that_it_sets(tmp_path):
+    """The file has the layout that DVC writes, a null being nothing: else `-S` of three values changes 200 lines."""
+    from dvc.utils.hydra import apply_overrides  # what `dvc exp run -S` calls
+
+    before, path = (ROOT / "params.yaml").read_text(encoding="utf-8"), tmp_path / "params.yaml"
+    path.write_text(before, encoding="utf-8")
+    apply_overrides(path, ["lambda_f=0", "model=fdp", "train.steps=80"])
+    after = path.read_text(encoding="utf-8").splitlines()
+    changed = [new.split("#")[0].strip() for old, new in zip(before.splitlines(), after, strict=True) if old != new]
+    assert changed == ["model: fdp", "lambda_f: 0", "steps: 80"], LAYOUT
+    apply_overrides(path, ["lambda_f=null", "model=mol", "train.steps=null"])
+    assert path.read_text(encoding="utf-8") == before, LAYOUT
+    for key in (key for key, knob in KNOBS.items() if knob["many"] and knob.get("empty") is not False):
+        path.write_text(before, encoding="utf-8")  # ruamel breaks what follows a list with a comment beside its key
+        apply_overrides(path, [f"{key}=[]"])
+        assert read_yaml(path)["train"]["device"] == "auto", key

@@ -44,7 +44,7 @@ def leave(root: Path, t, names=fabricate.NAMES, **changes) -> Path:
     seeds = sorted(set(t.seed.tolist()))
     fabricate.set_params(root, seeds=str(seeds), **changes)
     predictions.write(root / "reports/predictions.csv", t)
-    store.write_json(root / "reports/metrics.json", results.summarise(
+    results.write(root / "reports", results.summarise(
         t, names, ("last", "oracle"), bootstrap=200, permutations=200, seed=0))
     return root
 
@@ -195,8 +195,8 @@ def test_the_headline_is_each_runs_first_rule_and_other_rules_are_remarked(tmp_p
     leave(tmp_path / "b", table(1, 0))
     predictions.write(tmp_path / "b/reports/predictions.csv", t)
     fabricate.set_params(tmp_path / "b", selection="[inner, last]")
-    store.write_json(tmp_path / "b/reports/metrics.json",
-                     results.summarise(t, fabricate.NAMES, ("inner", "last"), bootstrap=200, permutations=200, seed=0))
+    results.write(tmp_path / "b/reports",
+                  results.summarise(t, fabricate.NAMES, ("inner", "last"), bootstrap=200, permutations=200, seed=0))
     c = opened(tmp_path, "a", "b")
     assert [e.selection for e in c.experiments] == ["last", "inner"]
     assert "different rules (A last, B inner)" in compare.told(c) and "different rules" in comparison_page.build(c)
@@ -389,3 +389,11 @@ def test_dvc_plots_diff_shows_every_declared_plot_of_two_commits(tmp_path):
         assert {revision for part in shown for revision in part["revisions"]} == {"HEAD~1", "HEAD"}, name
         assert all(part["type"] == "image" or {point["rev"] for point in part["content"]["data"]["values"]} == {
             "HEAD~1", "HEAD"} for part in shown), name
+
+
+def test_in_a_fresh_clone_one_is_told_to_commit_an_own_baseline(project, tmp_path, monkeypatch):
+    assert command(tmp_path, "git", "clone", "--quiet", str(project), "clone").code == 0
+    monkeypatch.chdir(tmp_path / "clone")
+    with pytest.raises(MerError, match=r"HEAD: the content of reports/predictions.csv is not in the cache; run `dvc "
+                                       r"fetch` if .* else commit your own baseline: `git checkout \. && dvc repro"):
+        compare.read("A", "HEAD")

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from mer.evaluation import results
+
 REPORTS = Path(__file__).parents[1] / "reports"
 
 
 @pytest.fixture(scope="module")
 def metrics() -> dict:
-    return json.loads((REPORTS / "metrics.json").read_text())
+    return results.read(REPORTS)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.specifiers import SpecifierSet
+from pipeline import run
 
 from mer import doctor
 
@@ -85,10 +86,10 @@ def test_links_are_really_tried(tmp_path, monkeypatch):
 
 def test_bad_parameters_and_missing_model(tmp_path):
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text.replace("lambda_f: null", "lambda_f: abc"))
+    (tmp_path / "params.yaml").write_text(text.replace("lambda_f:", "lambda_f: abc", 1))
     first = next(iter(doctor.settings(tmp_path)))
     assert first.level == "FAIL" and "lambda_f = 'abc'" in first.message
-    (tmp_path / "params.yaml").write_text(text.replace("model_path: null", "model_path: gone.dat"))
+    (tmp_path / "params.yaml").write_text(text.replace("model_path:", "model_path: gone.dat", 1))
     assert any(check.level == "FAIL" and "gone.dat" in check.message for check in doctor.settings(tmp_path))
 
 
@@ -123,3 +124,17 @@ def test_a_failure_sets_the_exit_code(monkeypatch, capsys):
         monkeypatch.setattr(doctor, "examine", lambda root, checks=checks: checks)
         assert doctor.run() == code
     assert "FAIL  b" in capsys.readouterr().out
+
+
+def test_a_head_without_a_branch_is_told_with_the_way_back(tmp_path):
+    def git(*words):
+        done = run(tmp_path, "git", *words)
+        assert done.code == 0, done.tail()
+
+    git("init", "--quiet", "--initial-branch", "mine")
+    assert doctor.detached(tmp_path) is None  # no commit yet
+    git("commit", "--quiet", "--allow-empty", "--message", "one")
+    assert doctor.detached(tmp_path) is None
+    git("checkout", "--quiet", "--detach")
+    found = doctor.detached(tmp_path)
+    assert found.level == "WARN" and "`git checkout mine`" in found.message

@@ -2,11 +2,14 @@
 
 import csv
 import json
+import re
 import shutil
 
 import pytest
 import yaml
-from pipeline import commit, dvc, finished, run
+from pipeline import ROOT, commit, dvc, finished, run
+
+from mer.evaluation import results
 
 pytestmark = pytest.mark.slow
 
@@ -48,12 +51,16 @@ def test_a_second_repro_runs_nothing(project):
 
 
 def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
-    before = json.loads((project / "reports/metrics.json").read_text())
+    before = results.read(project / "reports")
     costs = json.loads((project / "reports/costs.json").read_text())
     off = variant(project, "lambda_f=0")
     assert off.code == 0 and off.ran == ["check", *TRAINING], off.tail()
     diff = changed_metrics(project)
     assert diff["epe"]["old"] == before["epe"] != diff["epe"]["new"]
+    (shown,) = re.findall(r"dvc exp show (--only-changed --drop) '(.+)'", (ROOT / "README.md").read_text())
+    for words in (("exp", "show", *shown[0].split(), shown[1]), ("metrics", "diff")):
+        lines = dvc(project, *words).out.splitlines()
+        assert 2 < len(lines) <= 25 and max(map(len, lines)) <= 120, (words, len(lines), max(map(len, lines)))
     others = json.loads((project / "reports/costs.json").read_text())
     assert {name for name, record in others.items() if record != costs[name]} == {"pretrain", "train"}
     experiment = run(project, "git", "for-each-ref", "--format=%(objectname)", "refs/exps/??/*/*").out.split()
@@ -63,11 +70,18 @@ def test_a_loss_weight_trains_again_and_setting_it_back_does_not(project):
     assert not {"pretrain", "train"} & set(back.ran), back.tail()
     for name in ("pretrain", "train"):
         assert f"Stage '{name}' is cached - skipping run, checking out outputs" in back.out, back.out
-    assert json.loads((project / "reports/metrics.json").read_text()) == before
+    assert results.read(project / "reports") == before
     assert changed_metrics(project) == {}
-    # the costs came back with their products; DVC has written its `null` into params.yaml another way
-    assert run(project, "git", "diff", "--name-only").out.split() == ["params.yaml"]
+    assert run(project, "git", "diff", "--name-only").out == ""  # the costs came back with their products
     assert json.loads((project / "reports/costs.json").read_text()) == costs
+
+
+def test_a_queued_experiment_runs_again_only_what_its_parameter_changes(project):
+    assert dvc(project, "exp", "run", "--queue", "-S", "train.weight_decay=0.002").code == 0
+    assert run(project, "git", "checkout", "--quiet", "params.yaml").code == 0
+    done = dvc(project, "exp", "run", "--run-all")
+    assert done.code == 0 and done.ran == ["check", "train", "evaluate", "report"], done.tail()
+    assert run(project, "git", "status", "--porcelain").out == ""
 
 
 def test_a_clone_with_the_committed_costs_gives_the_committed_files(project, tmp_path):
@@ -177,7 +191,7 @@ def test_an_edit_of_a_reader_or_a_label_set_indexes_its_own_release_alone(projec
 def test_fdp_runs_on_the_same_faces(project):
     done = variant(project, "model=fdp")
     assert done.code == 0 and {"dynamic@synthetic", *TRAINING} <= set(done.ran), done.tail()
-    metrics = json.loads((project / "reports/metrics.json").read_text())
+    metrics = results.read(project / "reports")
     assert metrics["mse"] > metrics["mse_pattern"] > 0 and metrics["mse_mean_image"] > metrics["mse_pattern_mean_image"]
     assert -1 <= metrics["rank_correlation"] <= 1
     assert "epe" not in metrics

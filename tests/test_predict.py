@@ -360,13 +360,18 @@ def test_an_export_holds_the_weights_and_says_what_they_are(project, tmp_path, m
     with safe_open(file, "pt") as opened:  # the format's own reader
         assert set(opened.keys()) == set(kept)
 
-    m = json.loads((root / "reports/metrics.json").read_text())
+    m = results.read(root / "reports")
     card = (tmp_path / "one/README.md").read_text()
     for words in ("SYNTHETIC", "happiness, disgust, surprise", "loso (leave one subject out)", "last training step",
                   f"| accuracy | {m['accuracy']:.3f} | {m['accuracy_low']:.3f} to {m['accuracy_high']:.3f} |",
                   "| seed0_synthetic_s02.safetensors | synthetic/s02 | 0 | synthetic/s02 | 3 |", "mol.width: 0.0625",
                   "not calibrated probabilities", "iBUG 300-W", "commit unknown"):
         assert words in card, words
+    front = yaml.safe_load(card.split("---\n")[1])
+    (result,) = front["model-index"][0]["results"]
+    assert card.startswith("---\n") and front["library_name"] == "mer" and front["license"] == "mit"
+    assert {"micro-expression", "synthetic"} < set(front["tags"]) and "SYNTHETIC" in result["dataset"]["name"]
+    assert {one["type"]: one["value"] for one in result["metrics"]}["accuracy"] == round(m["accuracy"], 4)
     assert str(tmp_path.parent) not in card + (tmp_path / "one/config.json").read_text()
     opened = finished.open_run(tmp_path / "one")
     assert opened.params == finished.open_run(root).params and opened.networks[0].held_out == (FOLD,)

@@ -23,6 +23,7 @@ from typing import Any
 from mer.base import portable
 from mer.base.errors import MerError
 from mer.base.knobs import Parallel
+from mer.base.terminal import say
 
 TRIES = 4  # times that an item is begun before its process' death is thought to be its own doing
 REACH = 10.0  # seconds in which a scheduler must answer
@@ -183,8 +184,8 @@ class _Map:
             elif kind == "error":
                 raise pickle.loads(content)
             elif kind == "died" and self.tries[index] < TRIES:
-                print(f"{self.desc}: a process that worked on {self.unit} {self.items[index][0]} ended ({content}); it "
-                      "is done again", file=sys.stderr)
+                say(f"{self.desc}: a process that worked on {self.unit} {self.items[index][0]} ended ({content}); it is "
+                    "done again")
                 waiting.appendleft(index)
             elif kind == "died":
                 raise MerError(f"{self.desc}: {self.unit} {self.items[index][0]} ended every process that tried it, "
@@ -222,7 +223,7 @@ class _Map:
         if self.places:
             self.seen = now
         elif not self.looked or before:
-            print(f"{self.desc}: no worker at {self.address}; waiting for one", file=sys.stderr)
+            say(f"{self.desc}: no worker at {self.address}; waiting for one")
         elif self.seen and now > self.seen + GRACE:
             names = ", ".join(str(self.items[index][0]) for index in self.futures)
             raise MerError(f"{self.desc}: every worker at {self.address} is lost since {GRACE:.0f} s; the last ones "

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]  # of the project's code
 MODELS, MODEL = "mer/models", "mer/models/${model}"
 PAGES = ("pictures.py", "paper.yaml")  # of a model's folder, see .dvcignore
 LIGHT = ("config.py", "__init__.py")  # what alone is read of the models in general
-DATA = {"mer/reporting/html.py": ["mer/reporting/page.css"],
+DATA = {"mer/reporting/html.py": ["mer/reporting/page.css", "mer/reporting/page.js"],
         "mer/tables/rows.py": [f"{MODEL}/paper.yaml"]}
 READERS = "mer/datasets/readers"
 NAMED = {"stages/check.py": [READERS]}  # which tells the index stage of a dataset what reads it, data/check/readers

@@ -10,30 +10,18 @@ import json
 import os
 import shutil
 import signal
-import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import joblib
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from mer.base import environment, graph, memory, orphans, store
 from mer.base.knobs import HERE, Parallel
+from mer.base.terminal import progress, say
 
 _locks: dict[Path, FileLock] = {}  # folders that this process works in
-
-
-def progress(iterable: Iterable | None, *, total: int | None, desc: str, unit: str, initial: int = 0,
-             scaled: bool = False) -> tqdm:
-    """The project's progress bar on stderr: done/total, elapsed<remaining, rate. Sparse when stderr is a file.
-
-    `scaled`: counts as k, M and G, such as of bytes.
-    """
-    return tqdm(iterable, total=total, desc=desc, unit=unit, initial=initial, file=sys.stderr, dynamic_ncols=True,
-                unit_scale=scaled,
-                mininterval=0.2 if sys.stderr.isatty() else 10.0)
 
 
 def scratch_dir(stage: str, *inputs: object, model: str = "") -> Path:
@@ -51,7 +39,7 @@ def scratch_dir(stage: str, *inputs: object, model: str = "") -> Path:
     if folder not in _locks:
         lock = _lock(folder)
         if lock is None:
-            print(f"{stage}: waiting for another run that makes the same", file=sys.stderr)
+            say(f"{stage}: waiting for another run that makes the same")
             lock = _lock_of(folder)
             lock.acquire()
         _locks[folder] = lock

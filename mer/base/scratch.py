@@ -1,12 +1,12 @@
 """A map over work items whose results are kept in a scratch folder (`parallel.scratch_dir`) once they are made."""
 
-import sys
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 from mer.base import store
 from mer.base.knobs import HERE, Parallel
 from mer.base.parallel import run_items
+from mer.base.terminal import counted, say
 
 
 def work(fn: Callable, items: Sequence[tuple[str, object]], scratch: Path, *, desc: str, attrs: dict | None = None,
@@ -22,7 +22,7 @@ def work(fn: Callable, items: Sequence[tuple[str, object]], scratch: Path, *, de
     missing = [(name, item) for name, item in items if name not in made and not kept(scratch, name).exists()]
     done = len(items) - len(missing)
     if done:
-        print(f"{desc}: reusing {done} of {len(items)} {unit}s from an interrupted run", file=sys.stderr)
+        say(f"{desc}: reusing {done} of {counted(len(items), unit)} from an interrupted run")
     run_items(_Keep(fn, scratch, attrs), [(name, (name, item)) for name, item in missing], desc=desc, unit=unit,
               workers=workers, on=on, initial=done)
 

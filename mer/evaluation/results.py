@@ -1,9 +1,14 @@
-"""One prediction table -> the flat, finite numbers of reports/metrics.json, which `dvc metrics diff` compares."""
+"""One prediction table -> the flat, finite numbers of a run: reports/metrics.json and reports/details.json.
+
+The first holds the few that `dvc exp show` and `dvc metrics diff` shall show, the second all others.
+"""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from mer.base import store
 from mer.base.errors import MerError
 from mer.datasets.clips import dataset_of
 from mer.evaluation import measures, metrics, significance
@@ -12,6 +17,9 @@ from mer.evaluation.predictions import Predictions
 RULES = {"last": "after the last training step",
          "inner": "at the step that validation subjects of the training fold chose",
          "oracle": "at the step that is best on the tested subject itself (never a result)"}
+METRICS, DETAILS = "metrics.json", "details.json"  # in reports/
+HEADLINE = ("accuracy", "accuracy_low", "accuracy_high", "uf1", "uf1_low", "uf1_high", "uar", "wf1", "p_value",
+            "accuracy_sd", "oracle_excess", "zero_shot_accuracy", "n_clips", "cam_mass")  # and the models' own measures
 
 
 def score(labels, predicted, classes: int, subjects=None, *, bootstrap: int = 2000, seed: int = 0) -> dict[str, float]:
@@ -109,6 +117,23 @@ def summarise(t: Predictions, names: tuple[str, ...], selections: tuple[str, ...
         if np.isfinite(values).any():
             out[measure.key] = float(np.nanmean(values))
     return out
+
+
+def write(reports: Path, numbers: dict[str, float]) -> None:
+    """The headline's numbers to metrics.json, all others to details.json; no key stands in both."""
+    first = {*HEADLINE, *(measure.key for measure in measures.of_models() if measure.rival or measure.constant)}
+    store.write_json(reports / METRICS, {key: value for key, value in numbers.items() if key in first})
+    store.write_json(reports / DETAILS, {key: value for key, value in numbers.items() if key not in first})
+
+
+def read(reports: Path) -> dict[str, float]:
+    """All numbers of both files; what an earlier version left has one, with all of them.
+
+    Raises:
+        MerError: metrics.json is missing, or one of them damaged.
+    """
+    found = store.read_json(reports / METRICS)
+    return found | (store.read_json(reports / DETAILS) if (reports / DETAILS).is_file() else {})
 
 
 def _slices(head: Predictions, owners: np.ndarray, names: Sequence[str]) -> dict[str, float]:

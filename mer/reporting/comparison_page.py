@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mer.evaluation import metrics
-from mer.reporting import comparison, curves, html, plots, side_by_side
+from mer.reporting import comparison, curves, forest, html, plots, side_by_side
 from mer.reporting.comparison import Against, Comparison, Experiment
 from mer.reporting.curves import COLOURS, MARKERS
 from mer.reporting.side_by_side import Chosen
@@ -108,7 +108,10 @@ def _tests(c: Comparison) -> str:
     if several:
         words += (f" Each test was made {len(c.against)} times at most: Holm's p holds for that many comparisons with "
                   "the baseline, not for choosing among the tests.")
-    return html.section("tests", "Against the baseline", *parts, html.paragraph(words, "quiet"))
+    with tempfile.TemporaryDirectory() as folder:
+        forest_plot = forest.draw(c, Path(folder))
+        drawn = html.figures([html.figure(forest_plot)] if forest_plot else [])
+    return html.section("tests", "Against the baseline", drawn, *parts, html.paragraph(words, "quiet"))
 
 
 def _pictures(c: Comparison) -> str:

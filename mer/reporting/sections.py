@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from mer import params
-from mer.base import environment, store
+from mer.base import environment, knobs, store
 from mer.datasets.releases import is_synthetic
 from mer.evaluation import measures, predictions
 from mer.evaluation import metrics as scores
@@ -46,13 +46,15 @@ def may_show(faces: bool, datasets: Iterable[str]) -> bool:
     return faces or all(is_synthetic([name]) for name in datasets)
 
 
-def _faced(paths: Iterable[Path], shown: bool, kind: str = "") -> str:
-    """The figures of a folder, without those of faces unless `shown`, and then a word about them."""
+def _faced(paths: Iterable[Path], shown: bool, kind: str = "", anchored: bool = False) -> str:
+    """The figures of a folder, without those of faces unless `shown`, and then a word about them; `anchored`: links
+    lead to them by their names."""
     found = list(paths)
     kept = [path for path in found if shown or path.stem in NO_FACE]
     lost = [path for path in found if path not in kept]
     words = LEFT_OUT.format(len(lost), lost[0].parent.as_posix()) if lost else ""
-    return html.figures(map(html.figure, kept), kind) + (html.paragraph(words, "quiet") if words else "")
+    figures = (html.figure(path, anchor=path.stem if anchored else "") for path in kept)
+    return html.figures(figures, kind) + (html.paragraph(words, "quiet") if words else "")
 
 
 def headline(m: dict) -> str:
@@ -66,8 +68,8 @@ def headline(m: dict) -> str:
         f"Mean over subjects of their accuracies: {100 * m['subject_accuracy']:.1f} %.", "quiet"))
 
 
-def beside(m: dict, run: dict) -> str:
-    """What the headline must be compared with: other rules, the pretrained network, constants; and each seed."""
+def beside(m: dict, run: dict, folds: str = "") -> str:
+    """What the headline must be compared with: other rules, the pretrained network, constants; each seed; `folds`."""
     rows = [(f"{rule}: {RULES[rule]}", _percent(m[f"{rule}_accuracy"]), _percent(m[f"{rule}_uf1"]))
             for rule in run["selection"]]
     if "zero_shot_accuracy" in m:
@@ -89,7 +91,7 @@ def beside(m: dict, run: dict) -> str:
         rows.append(("mean ± sd", *(f"{100 * m[f'{key}_mean']:.1f} ± {100 * m[f'{key}_sd']:.1f}"
                                     for key in ("accuracy", "uf1")), ""))
         parts.append(html.grid("Each seed, all folds (percent)", ("seed", "accuracy", "UF1", "p"), rows))
-    return html.section("beside", "Beside it", *parts)
+    return html.section("beside", "Beside it", *parts, folds)
 
 
 def papers(tables: list[Table]) -> str:
@@ -106,7 +108,7 @@ def classes(m: dict, run: dict, reports: Path) -> str:
             for j, name in enumerate(run["class_names"])]
     return html.section("classes", "Classes and subjects",
                         html.grid("Each class (percent)", ("class", "clips", "recall", "precision", "F1"), rows),
-                        _drawn(reports, "confusion.png", "subjects.png"))
+                        _drawn(reports, "confusion.png", "subjects.png", "probabilities.png"))
 
 
 def learning(run: dict, reports: Path) -> str:
@@ -133,7 +135,7 @@ def auxiliary(m: dict, reports: Path, shown: bool = False) -> str:
     pictures = sorted((reports / "plots/results").glob("clip_*.png"))
     return html.section("auxiliary", title, html.grid(
         "Measured on tested subjects, beside doing nothing", ("measure", "network", "constant", "verdict"), rows),
-        _drawn(reports, "rank_scores.png"), _faced(pictures, shown, "three"))
+        _drawn(reports, "rank_scores.png"), _faced(pictures, shown, "three", anchored=True))
 
 
 def pretraining(reports: Path, model: str, shown: bool = False) -> str:
@@ -194,16 +196,19 @@ def releases(reports: Path, parameters: dict) -> str:
                      s["subjects"], ", ".join(f"{label} {count}" for label, count in s["labels"].items())))
         lost += [(entry["clip_id"], name, "index", entry["reason"]) for entry in s["excluded"]]
         lost += [(entry["clip_id"], name, entry["stage"], entry["reason"]) for entry in told[name]["excluded"]]
-    sheets = (_all_of(reports / "plots/synthetic", "wide")
-              if is_synthetic(names) else "")
+    sheets = html.folded("What the synthetic faces look like", _all_of(reports / "plots/synthetic", "wide")
+                         if is_synthetic(names) else "")
     return html.section(
         "data", "Data", html.grid("Releases", ("dataset", "role", "release", "clips", "subjects", "labels"), rows),
         html.grid("Clips left out, and why", ("clip", "dataset", "stage", "reason"), lost)
         or (html.paragraph("No clip was left out.") if rows else ""), sheets)
 
 
-def settings(parameters: dict, reports: Path) -> str:
-    """All parameters but `parallel`, which changes no number."""
+def settings(parameters: dict, reports: Path, usual: dict[str, object]) -> str:
+    """What differs from the profile first; all parameters, but `parallel`, which changes no number, are folded.
+
+    `usual`: what the profile says of each dotted key that it has.
+    """
     top = {key: value for key, value in parameters.items() if not isinstance(value, dict)}
     groups = {"run": top} | {key: value for key, value in parameters.items()
                              if isinstance(value, dict) and key != "parallel"}
@@ -211,7 +216,13 @@ def settings(parameters: dict, reports: Path) -> str:
         f"<dt>{escape(key)}</dt><dd>{escape(_plain(value))}</dd>" for key, value in values.items()) + "</dl></div>"
         for name, values in groups.items())
     digest = hashlib.sha256((reports / "predictions.csv").read_bytes()).hexdigest()[:16]
-    return html.section("parameters", "Parameters", f'<div class="knobs">{boxes}</div>', html.paragraph(
+    own = knobs.flatten(parameters)
+    of = f"differs from profile {parameters['profile']} of {parameters['model']}"
+    changed = [(key, _plain(own[key]), _plain(value)) for key, value in usual.items()
+               if key in own and own[key] != value]
+    return html.section("parameters", "Parameters", html.grid(
+        f"What {of}", ("parameter", "this run", "profile"), changed) or html.paragraph(f"Nothing {of}."),
+        html.folded("All parameters", f'<div class="knobs">{boxes}</div>'), html.paragraph(
         f"Every score above is computed from reports/predictions.csv, whose SHA-256 begins with {digest}.", "quiet"))
 
 

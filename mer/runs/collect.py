@@ -1,7 +1,8 @@
 """All experiments of the repository: a row of `dvc exp show` each, an experiment, a commit, the workspace.
 
 The parameters of a run are those of its params.yaml, resolved as every stage does; its numbers are those of its
-reports/metrics.json, taken only if its dvc.lock says that they were made with these parameters (freshness.py).
+reports/metrics.json and details.json, taken only if its dvc.lock says that they were made with these parameters
+(freshness.py).
 """
 
 import difflib
@@ -19,7 +20,7 @@ from mer.base.knobs import flatten, parse_yaml
 from mer.params import Params
 from mer.runs import freshness
 from mer.runs.finished import LOCK, PARAMS, Run
-from mer.runs.freshness import METRICS
+from mer.runs.freshness import DETAILS, METRICS
 from mer.runs.sources import WORKSPACE, Source, find
 
 PENDING = ("Queued", "Running")
@@ -69,11 +70,12 @@ def collect() -> Collected:
             if metrics is None:
                 pending.append(flat(p))
                 continue
-            freshness.refuse(written, source.plain(LOCK), metrics=metrics)
+            details = source.plain(DETAILS)
+            freshness.refuse(written, source.plain(LOCK), metrics=metrics, details=details)
         except MerError as error:
             left_out.append(f"{label} is left out: {error}")
             continue
-        run = run_of(p, json.loads(metrics), label, source)
+        run = run_of(p, json.loads(metrics) | json.loads(details or "{}"), label, source)
         dated.append((float("inf") if workspace else int(git("show", "-s", "--format=%ct", rev)), run))
     runs = [run for _, run in sorted(dated, key=lambda pair: pair[0])]
     known = [(run.parameters, run.metrics) for run in runs[:-1]]

@@ -15,7 +15,7 @@ from mer.base.errors import MerError
 from mer.datasets.lists import SHORT
 from mer.evaluation import predictions
 from mer.runs import freshness, sources
-from mer.runs.freshness import METRICS
+from mer.runs.freshness import DETAILS, METRICS
 from mer.runs.sources import Source
 
 CONFIG = "config.json"  # what makes a folder an export
@@ -79,11 +79,11 @@ class Run:
 
     @functools.cached_property
     def metrics(self) -> dict[str, float]:
-        """The numbers of reports/metrics.json; of an export those that were written into it."""
+        """The numbers of reports/metrics.json and details.json; of an export those that were written into it."""
         found = self.source.json(METRICS)
         if not isinstance(found, dict):
             raise MerError(f"{METRICS}: expected numbers by name, found {type(found).__name__}")
-        return found
+        return found | (self.source.json(DETAILS) if self.source.plain(DETAILS) else {})
 
     @functools.cached_property
     def costs(self) -> dict[str, cost.Record]:

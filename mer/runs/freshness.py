@@ -9,21 +9,24 @@ from typing import Any
 
 from mer.base.errors import MerError
 from mer.base.knobs import parse_yaml
+from mer.evaluation import results
 from mer.params import Params
 
-METRICS = "reports/metrics.json"
+METRICS, DETAILS = f"reports/{results.METRICS}", f"reports/{results.DETAILS}"
 LABELS = ("landmarks", "align")  # the stages of what every model sees
 NETWORKS = (*LABELS, "train")  # and those on a clip's way to its scores
 ABOUT = ("model", "datasets", "classes", "protocol", "profile", "seeds", "shuffle_labels")  # of params.yaml and summary
 
 
-def refuse(params: str, lock: str | None, *, stages: tuple[str, ...] = NETWORKS, metrics: str | None = None) -> None:
+def refuse(params: str, lock: str | None, *, stages: tuple[str, ...] = NETWORKS, metrics: str | None = None,
+           details: str | None = None) -> None:
     """Stop when a run's files are not of one run.
 
     Args:
         params, lock: the texts of params.yaml and dvc.lock; without a lock nothing is known, and nothing refused.
         stages: those whose parameters must be the ones in dvc.lock.
-        metrics: the text of reports/metrics.json, if it must be what this params.yaml, all of it, was reported with.
+        metrics, details: the texts of reports/metrics.json and, if there is one, reports/details.json, if they must be
+            what this params.yaml, all of it, was reported with.
 
     Raises:
         MerError: one line that names the first parameter, or the file, that is not the run's.
@@ -32,7 +35,7 @@ def refuse(params: str, lock: str | None, *, stages: tuple[str, ...] = NETWORKS,
         return
     now, locked = parse_yaml(params, "params.yaml"), parse_yaml(lock or "", "dvc.lock").get("stages", {})
     if metrics is not None:
-        _refuse_numbers(now, locked.get("report", {}), metrics)
+        _refuse_numbers(now, locked.get("report", {}), {METRICS: metrics} | ({DETAILS: details} if details else {}))
     for name, stage in locked.items():
         if name.split("@")[0] not in stages:
             continue
@@ -60,12 +63,13 @@ def refuse_other(p: Params, about: dict) -> None:
                            "apply`, `git checkout`), or run `dvc repro`")
 
 
-def _refuse_numbers(now: dict, report: dict, metrics: str) -> None:
+def _refuse_numbers(now: dict, report: dict, texts: dict[str, str]) -> None:
     files = {entry["path"]: entry.get("md5") for entry in report.get("deps", [])}
     if report.get("params", {}).get("params.yaml") != now:
         raise MerError("params.yaml was changed after reports/metrics.json was made; run `dvc repro`")
-    if files.get(METRICS) != hashlib.md5(metrics.encode()).hexdigest():
-        raise MerError("reports/metrics.json is not the one in dvc.lock; run `dvc repro`")
+    for path, text in texts.items():
+        if files.get(path) != hashlib.md5(text.encode()).hexdigest():
+            raise MerError(f"{path} is not the one in dvc.lock; run `dvc repro`")
 
 
 def _leaf(key: str, value: object, then: object) -> tuple[str, object, object]:

@@ -99,8 +99,12 @@ class Source:
             raise MerError(f"{self.name}: no project under DVC here; run the command in the project's root") from None
 
     def _not_cached(self, path: str) -> str:
-        return (f"{self.name}: the content of {path} is not in the cache; run `dvc fetch --all-commits` (`dvc exp pull "
-                "REMOTE NAME` for an experiment), or make it again by `dvc exp run`")
+        said = f"{self.name}: the content of {path} is not in the cache; "
+        if self.commit and self.commit == _head():  # of a fresh clone: nobody's cache has what its author made
+            return (f"{said}run `dvc fetch` if there is a remote that has it, else commit your own baseline: `git checkout "
+                    ". && dvc repro && git add . && git commit -m baseline`, which finds again what the cache has")
+        return (f"{said}run `dvc fetch --all-commits` (`dvc exp pull REMOTE NAME` for an experiment), or make it again "
+                "by `dvc exp run`")
 
 
 def find(name: str) -> Source:
@@ -145,6 +149,11 @@ def _resolve(name: str) -> tuple[str, list[str]]:
                                "(`dvc exp list --all-commits`)") from None
         kinds = re.compile("refs/(?:heads|tags|exps/../[0-9a-f]+)/(.+)")
         return "", [WORKSPACE, *(match[1] for match in map(kinds.fullmatch, scm.iter_refs()) if match)]
+
+
+def _head() -> str:
+    shown = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return shown.stdout.strip()
 
 
 @contextlib.contextmanager

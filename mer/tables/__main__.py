@@ -13,6 +13,7 @@ from pathlib import Path
 from mer.base import store
 from mer.base.command import prog
 from mer.base.errors import main
+from mer.base.terminal import counted
 from mer.runs import collect
 from mer.tables import fill, formats, queue, rows
 
@@ -21,7 +22,8 @@ WRITERS = {"md": formats.markdown, "csv": formats.as_csv, "tex": formats.latex}
 
 
 def write(names: list[str], found: collect.Collected, out: Path) -> list[formats.Table]:
-    """Write the named tables as Markdown, CSV and LaTeX to `out`, and all their cells, one a line, to cells.csv."""
+    """Write the named tables to `out`: as Markdown, CSV and LaTeX, on one page (index.html), and all cells, one a line
+    (cells.csv)."""
     made, cells = [], []
     for name in names:
         book = rows.paper(name.split("-")[0])
@@ -30,12 +32,27 @@ def write(names: list[str], found: collect.Collected, out: Path) -> list[formats
             store.write_text(out / f"{name}.{suffix}", text(table))
         made.append(table)
         cells += fill.records(book, name, found.runs)
+    store.write_text(out / "index.html", page(made))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fill.RECORD, lineterminator="\n")
     writer.writeheader()
     writer.writerows(cells)
     store.write_text(out / "cells.csv", buffer.getvalue())
     return made
+
+
+def page(tables: list[formats.Table]) -> str:
+    """All of them as one self-contained page; those with a number of ours first."""
+    from mer.reporting import html
+
+    ordered = sorted(tables, key=lambda table: not (table.filled or table.elsewhere or table.variants))
+    nav = "".join(f'<li><a href="#{table.name}">{table.name}</a></li>' for table in ordered)
+    parts = [f'<section id="{table.name}" aria-label="{table.name}"><h2>{table.name}</h2>{html.paper_table(table)}'
+             "</section>" for table in ordered]
+    return html.document("The papers' tables", over="published and ours, never in one cell",
+                         heading="The papers' tables", head="", skip="the tables", main="".join(parts),
+                         nav=f'<nav aria-label="Contents"><ul>{nav}</ul></nav>\n',
+                         footer="Made by mer.tables from all experiments of this repository.")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,11 +80,11 @@ def run_collect(words: list[str]) -> None:
     for table in made:
         if table.filled or table.elsewhere or table.variants:
             own = sum(row.kind == "own" for row in table.rows)
-            print(f"{table.name}: {table.filled} cells filled in {own} rows of the paper's method"
+            print(f"{table.name}: {counted(table.filled, 'cell')} filled in {counted(own, 'row')} of the paper's method"
                   + (f", {table.elsewhere} on other data" if table.elsewhere else "")
                   + (f", {table.variants} of variants" if table.variants else ""))
     waiting = ", ".join(f"{n} {state.lower()}" for state, n in sorted(found.states.items()) if state != "Success")
-    print(f"tables: {len(made)} from {len(found.runs)} runs to {args.out}"
+    print(f"tables: {len(made)} from {counted(len(found.runs), 'run')} to {args.out}"
           + (f"; {len(found.left_out)} left out" if found.left_out else "")
           + (f"; experiments without a result: {waiting}" if waiting else ""))
 

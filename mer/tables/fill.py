@@ -13,7 +13,7 @@ from mer.datasets.releases import is_synthetic
 from mer.runs.finished import Run
 from mer.tables.formats import Row, Table
 from mer.tables.notes import Marks
-from mer.tables.rows import departures, differing, experiment, label, matches, method, same
+from mer.tables.rows import departures, differing, elsewhere, experiment, label, matches, method, same
 
 
 def fill(book: dict, name: str, runs: list[Run]) -> Table:
@@ -37,8 +37,8 @@ def fill(book: dict, name: str, runs: list[Run]) -> Table:
     notes, marks = [], Marks([column["metric"] for column in columns], book.get("budget", {}))
 
     def cells_of(line: "_Line") -> list[str]:
-        found = [_last(runs, line.demand(column), column) for column in columns]
-        return [_ours([_last(runs, line.demand(column), column, datasets)], column, marks)
+        found = [_last(runs, line, column) for column in columns]
+        return [_ours([_last(runs, line, column, datasets)], column, marks)
                 for datasets, column in others] + [
             _ours([found[j] for j in column.get("mean_of", [i])], column, marks) for i, column in enumerate(columns)]
 
@@ -92,11 +92,11 @@ def records(book: dict, name: str, runs: list[Run]) -> list[dict[str, object]]:
     columns, others, found = spec["columns"], _other_columns(book, spec, runs), []
     lines = [_Line(book, spec, group, row) for group in spec["groups"] for row in group["rows"]]
     for line in lines + _variants(book, spec, runs, others):
-        at = [_last(runs, line.demand(column), column) for column in columns]
+        at = [_last(runs, line, column) for column in columns]
         printed = [None] * len(columns) if line.changed else line.row["values"]
         cells = [(column, value, [at[j] for j in column.get("mean_of", [i])])
                  for i, (column, value) in enumerate(zip(columns, printed, strict=True))]
-        cells += [(column, None, [_last(runs, line.demand(column), column, datasets)]) for datasets, column in others]
+        cells += [(column, None, [_last(runs, line, column, datasets)]) for datasets, column in others]
         for column, value, taken in cells:
             if value is not None or all(taken):
                 found.append(_record(name, line, column, value, taken if all(taken) else []))
@@ -159,19 +159,17 @@ class _Line:
         return {key: self.book["method"][key] for key in self.changed}
 
 
-def _last(runs: list[Run], demand: tuple[dict, dict] | None, column: dict,
-          datasets: list[str] | None = None) -> Run | None:
-    """The last run that has the demanded parameters, on `datasets` instead of the table's where they are given."""
+def _last(runs: list[Run], line: _Line, column: dict, datasets: list[str] | None = None) -> Run | None:
+    """The last run that has the line's parameters, on `datasets` instead of the table's where they are given."""
+    demand = line.demand(column)
     if demand is None:
         return None
-    return next((run for run in reversed(runs) if _is(run, demand[0], column, datasets)
-                 and matches(demand[1], run)), None)
+    wanted, papers = demand if datasets is None else (elsewhere(part, datasets, line.spec) for part in demand)
+    return next((run for run in reversed(runs) if _is(run, wanted, column) and matches(papers, run)), None)
 
 
-def _is(run: Run, wanted: dict, column: dict, datasets: list[str] | None) -> bool:
+def _is(run: Run, wanted: dict, column: dict) -> bool:
     """Whether the run is this cell's experiment, of whatever method."""
-    if datasets is not None:
-        wanted = wanted | {"datasets": datasets}
     return column["metric"] in run.metrics and matches(wanted, run)
 
 
@@ -183,10 +181,11 @@ def _variants(book: dict, spec: dict, runs: list[Run], others: list[tuple[list[s
         for (datasets, column), run in itertools.product(places, runs):
             line = _Line(book, spec, group, row)
             wanted, papers = line.demand(column)
-            if _is(run, wanted, column, datasets):
+            if _is(run, wanted if datasets is None else elsewhere(wanted, datasets, spec), column):
                 changed = {key: run.parameters.get(key) for key in differing(papers, run.parameters)}
                 line = dataclasses.replace(line, changed=changed)
-                if changed and line not in found:
+                own = changed if datasets is None else elsewhere(changed, datasets, spec).keys() - {"datasets"}
+                if own and line not in found:
                     found.append(line)
     return found
 
@@ -202,7 +201,7 @@ def _other_columns(book: dict, spec: dict, runs: list[Run]) -> list[tuple[list[s
             continue
         for group, row, column in ((g, r, c) for g in spec["groups"] for r in g["rows"] for c in spec["columns"]):
             wanted = experiment(book, spec, group, column, row)
-            if (wanted is not None and "mean_of" not in column and _is(run, wanted, column, datasets)
+            if (wanted is not None and "mean_of" not in column and _is(run, elsewhere(wanted, datasets, spec), column)
                     and not any(d == datasets and c["metric"] == column["metric"] for d, c in found)):
                 found.append((datasets, column))
     return found

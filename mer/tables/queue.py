@@ -13,10 +13,23 @@ from pathlib import Path
 from mer import params
 from mer.base.errors import MerError
 from mer.base.knobs import flatten, profile, read_yaml
+from mer.datasets.releases import is_synthetic
 from mer.params import Params
 from mer.runs import collect
 from mer.runs.collect import Collected
-from mer.tables.rows import departures, differing, experiment, known, label, matches, method, paper, together
+from mer.tables.rows import (
+    departures,
+    differing,
+    elsewhere,
+    experiment,
+    known,
+    label,
+    matches,
+    method,
+    paper,
+    same,
+    together,
+)
 
 RUNS = "parallel."  # keys that change no number: runs of any such value count
 
@@ -41,7 +54,8 @@ def plan(book: dict, name: str, fixed: dict[str, object], datasets: list[str], f
 
     Args:
         fixed: values of -S, which every experiment has and a run must have to count; `datasets`: only columns that
-            need no others, all if empty; `raw`: the workspace's params.yaml.
+            need no others, all if empty; rendered ones stand for those of every column; `raw`: the workspace's
+            params.yaml.
 
     Raises:
         MerError: the table has no such column, or a cell's experiment cannot be made from this workspace.
@@ -49,16 +63,25 @@ def plan(book: dict, name: str, fixed: dict[str, object], datasets: list[str], f
     spec, jobs, count, planned, names = book["tables"][name], [], Counter(), {}, set(found.names)
     columns = [column for column in spec["columns"] if "mean_of" not in column]
     needs = [column.get("experiment", {}).get("datasets", spec.get("base", {}).get("datasets")) for column in columns]
-    if datasets and not any(set(need) <= set(datasets) for need in needs):
+    tried = bool(datasets) and is_synthetic(datasets)  # rendered faces stand for those of every column
+    if tried and not all(is_synthetic([name]) for name in datasets):
+        raise MerError(f"--dataset {' '.join(datasets)}: rendered and real faces; expected one kind")
+    if datasets and not tried and not any(set(need) <= set(datasets) for need in needs):
         raise MerError(f"--dataset {' '.join(datasets)}: table {name} has no column that needs only these; it has "
                        + ", ".join(dict.fromkeys(" + ".join(need) for need in needs)))
     for group, row in ((g, r) for g in spec["groups"] for r in g["rows"]):
         for column, need in zip(columns, needs, strict=True):
             wanted = experiment(book, spec, group, column, row)
-            if wanted is None or (datasets and not set(need) <= set(datasets)):
+            if wanted is None or (datasets and not tried and not set(need) <= set(datasets)):
                 count["others"] += wanted is None
                 continue
             papers = method(book, spec, group, column, row)
+            if tried:
+                papers.pop("pretrain.sources", None)
+                wanted = elsewhere(wanted, datasets, spec)
+                if not same(wanted.get("classes", raw["classes"]), str(raw["classes"])):
+                    count["classes"] += 1
+                    continue
             key = json.dumps([wanted, papers])
             if key not in planned:
                 planned[key] = _overrides(raw, wanted, fixed, f"table {name}, {label(spec, row)}", papers)
@@ -86,7 +109,9 @@ def run(words: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m mer.tables queue",
                                      description="Print the `dvc exp run --queue` lines that fill a table.")
     parser.add_argument("name", metavar="TABLE", help="<model>-<the table's number>, see mer/tables/README.md")
-    parser.add_argument("--dataset", nargs="+", default=[], metavar="D", help="only columns that need no other dataset")
+    parser.add_argument("--dataset", nargs="+", default=[], metavar="D",
+                        help="only columns that need no other dataset; synthetic: the table on rendered faces, in "
+                             "columns of its own")
     parser.add_argument("--profile", help="demo, paper ... (default: that of params.yaml)")
     parser.add_argument("-S", "--set-param", action="append", default=[], metavar="KEY=VALUE",
                         help="a value for every experiment; runs that have another one do not count as done")
@@ -118,6 +143,7 @@ def run(words: list[str]) -> None:
         else:
             print(shlex.join(["dvc", *job.command]))
     words = {"done": "filled", "pending": "in the queue", "missing": "missing",
+             "classes": "of other label sets than params.yaml's, on rendered faces",
              "others": "of other people's methods, which this project does not run"}
     told = f"{name}: cells " + ", ".join(f"{count[key]} {word}" for key, word in words.items() if count[key])
     if not jobs:

@@ -15,6 +15,7 @@ import difflib
 from importlib import resources
 
 from mer.base.errors import MerError
+from mer.datasets.releases import is_synthetic
 from mer.params import CONFIGS
 from mer.runs.finished import Run
 
@@ -77,6 +78,19 @@ def _merged(book: dict, spec: dict, group: dict, column: dict, row: dict) -> dic
     parts = (book["defaults"], spec.get("base", {}), group.get("experiment", {}), column.get("experiment", {}),
              row["own"])
     return {key: value for part in parts for key, value in part.items()}
+
+
+def elsewhere(wanted: dict[str, object], datasets: list[str], spec: dict) -> dict[str, object]:
+    """`wanted` on other `datasets` than those of the table `spec`.
+
+    Rendered faces have neither the paper's macro-expressions nor, where all of the table is of one label set, its
+    classes: there no run is asked for them.
+    """
+    parts = (spec.get("base", {}), *(part.get("experiment", {}) for part in (*spec["groups"], *spec["columns"])))
+    several = len({str(part["classes"]) for part in parts if "classes" in part}) > 1
+    rendered = all(is_synthetic([name]) for name in datasets)
+    free = ("pretrain.sources", *(() if several else ("classes",))) if rendered else ()
+    return {key: value for key, value in wanted.items() if key not in free} | {"datasets": datasets}
 
 
 def departures(papers: dict[str, object], parameters: dict[str, object]) -> list[str]:

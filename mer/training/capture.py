@@ -10,12 +10,12 @@ measured norms of gradients.
 
 import copy
 import dataclasses
-import sys
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from mer.base.terminal import say
 from mer.training import gradients
 
 GRAPHS = ("cuda",)  # kinds of devices that have them
@@ -135,7 +135,7 @@ class Captured(Step):
             self.graph = Graph(super().__call__, batch)
         except RuntimeError as error:  # torch names the operation that no graph can hold
             self.told = True
-            print(f"a step of this network runs uncaptured: {str(error).splitlines()[0]}", file=sys.stderr)
+            say(f"a step of this network runs uncaptured: {str(error).splitlines()[0]}")
         self.optimiser.zero_grad(set_to_none=True)
         _fill(self.network.state_dict(), kept[0])
         _fill_all(self._states(), kept[1])

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import math
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch import nn
 
 from mer.base import portable
 from mer.base.errors import MerError
+from mer.base.terminal import say
 from mer.training import capture, checkpoint, gradients, streaming
 from mer.training.batches import Clips
 
@@ -140,7 +140,7 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
         kept = checkpoint.load(state, device)
         live.load(kept["model"], kept["optimiser"])
         start, log, evaluations = kept["step"], kept["log"], kept["evaluations"]
-        print(f"{desc}: continuing at step {start} of {budget.steps}", file=sys.stderr)
+        say(f"{desc}: continuing at step {start} of {budget.steps}")
     sources = streaming.sources(clips, lambda step: task.pick(
         clips, epoch_rows(rows, step, budget.batch, seed), budget, _draws(seed, step)), range(start, budget.steps))
     pending: list[tuple[int, dict[str, torch.Tensor]]] = []
@@ -163,7 +163,7 @@ def train(model: nn.Module, task, clips: Clips, rows: torch.Tensor, budget: Budg
         if (now := time.monotonic()) - told > 15 and done < budget.steps:
             told, rate = now, (done - start) / (now - began)
             left = (budget.steps - done) / rate
-            print(f"{desc}: step {done}/{budget.steps}, {rate:.2f} step/s, ETA {left:.0f} s", file=sys.stderr)
+            say(f"{desc}: step {done}/{budget.steps}, {rate:.2f} step/s, ETA {left:.0f} s")
     live.finish()
     return log, evaluations
 

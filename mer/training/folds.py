@@ -6,7 +6,6 @@ pictures) and model.pt.
 """
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from mer.base import store
+from mer.base.terminal import counted, say
 from mer.evaluation import predictions, protocols
 from mer.evaluation.protocols import Fold
 from mer.training import checkpoint, engine, gradients
@@ -106,8 +106,8 @@ def shared(plan: Plan, wanted: bool = True, pretraining: bool = False) -> Iterat
         if not path.is_file():
             with store.atomic(path) as temporary, open(temporary, "wb") as file:
                 torch.save(_read(plan, pretraining), file)
-        print(f"{'pretrain' if pretraining else 'train'}: {path.stat().st_size / 2**20:.1f} MB of clips, one copy in "
-              "memory for all processes", file=sys.stderr)
+        say(f"{'pretrain' if pretraining else 'train'}: {path.stat().st_size / 2**20:.1f} MB of clips, one copy in "
+            "memory for all processes")
     try:
         yield
     finally:
@@ -270,5 +270,5 @@ def report_reuse(plan: Plan, jobs: list[tuple[int, Fold]]) -> int:
     """Say how many folds of an interrupted run are reused, and return the number."""
     done = sum(is_done(plan, seed, fold) for seed, fold in jobs)
     if done:
-        print(f"train: reusing {done} of {len(jobs)} folds from an interrupted run", file=sys.stderr)
+        say(f"train: reusing {done} of {counted(len(jobs), 'fold')} from an interrupted run")
     return done

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from mer.base import store
+from mer.base.terminal import say
 from mer.training import engine, folds, gradients
 from mer.training import task as tasks
 from mer.training.folds import Plan
@@ -33,6 +34,8 @@ def run(plan: Plan, seed: int, out: Path) -> None:
     engine.configure(p.pretrain.threads, p.train.precision)
     target = out / str(seed)
     if (target / "log.csv").exists():
+        say(f"pretrain seed {seed}: reusing the network of an earlier run with the same code, inputs and versions "
+            "(delete .scratch/pretrain to train it anew)")
         return
     task = tasks.pretraining(p)
     clips = folds.load_clips(plan, pretraining=True)

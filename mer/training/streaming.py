@@ -5,7 +5,6 @@ run and a resident one give the same bytes. Memory is that of a few batches, wha
 """
 
 import itertools
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import TypeVar
 import torch
 
 from mer.base import memory
+from mer.base.terminal import say
 
 AHEAD = 3  # steps that are read ahead, each by a thread
 SHARE = 0.5  # of the free memory, that the data may take; the rest is for the network and for others
@@ -33,7 +33,7 @@ def fits(clips: int, need: int, device: str, resident_gb: float | None, what: st
     chosen = room is None or need <= room
     if clips > 1:  # of a single clip there is nothing to tell
         where = f"on the device ({device})" if chosen else f"streamed from {what}"
-        print(f"{clips} clips, {need / GB:.3g} GB: {where}", file=sys.stderr)
+        say(f"{clips} clips, {need / GB:.3g} GB: {where}")
     return chosen
 
 

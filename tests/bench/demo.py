@@ -23,6 +23,7 @@ from pipeline import DVC, checkout, dvc, environment, write_params  # noqa: E402
 
 from mer import params  # noqa: E402
 from mer.base import parallel  # noqa: E402
+from mer.evaluation import results  # noqa: E402
 
 FOLDERS = {"index": "index", "landmarks": "landmarks", "align": "aligned", "flow": "flow", "dynamic": "dynamic"}
 
@@ -75,7 +76,7 @@ def measure(root: Path, asked: argparse.Namespace) -> None:
     if any(done.ran for done in again):
         sys.exit("a second dvc repro ran a stage again")
     print(f"{'dvc repro with nothing to do':32}{min(done.seconds for done in again):10.1f}   best of three")
-    numbers = json.loads((root / "reports/metrics.json").read_text())
+    numbers = results.read(root / "reports")
     print(f"accuracy {numbers['accuracy']:.3f}, chance {numbers['chance']:.3f} (synthetic data)")
     rows.emit(asked, rows.row(f"the demo of {asked.model}, {parallel.cores()} cores", total, "s"),
               rows.row("dvc repro with nothing to do", min(done.seconds for done in again), "s"))

@@ -59,7 +59,7 @@ STAGES = (
     per_dataset("dynamic", "dynamic", model="fdp"),
     Stage(("quality",), {"quality": ("reports/quality.json",), "its pictures": ("reports/plots/labels",)}),
     Stage(("latents", "pretrain", "train"), {"networks, predictions": ("data/pretrained", "data/folds")}),
-    Stage(("evaluate",), {"scores": ("reports/metrics.json", "reports/predictions.csv"),
+    Stage(("evaluate",), {"scores": ("reports/metrics.json", "reports/details.json", "reports/predictions.csv"),
                           "result pictures": ("reports/plots/results",)}),
 )
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from reporting import fabricate
 
 from mer.base.errors import MerError
 from mer.evaluation import measures, metrics, predictions, results
@@ -154,3 +155,16 @@ def test_predictions_from_anywhere_are_scored_like_a_run_s():
 def test_what_cannot_be_scored_is_named(labels, predicted, words):
     with pytest.raises(MerError, match=words):
         results.score(labels, predicted, 3)
+
+
+def test_a_few_numbers_are_the_headline_and_all_others_stand_in_another_file(tmp_path):
+    """`dvc exp show` makes a column of each number of metrics.json, `dvc metrics diff` a row."""
+    for model in ("mol", "fdp", "ma2mi"):
+        numbers = results.summarise(fabricate.table(subjects=3, seeds=(0, 1), model=model), fabricate.NAMES,
+                                    ("last", "oracle"), **SETTINGS)
+        results.write(tmp_path, numbers)
+        first, rest = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("metrics", "details"))
+        assert 10 <= len(first) <= 17 and not first.keys() & rest.keys()
+        assert results.read(tmp_path) == numbers and {"accuracy", "uf1", "n_clips"} <= first.keys()
+    (tmp_path / "details.json").unlink()
+    assert results.read(tmp_path) == first  # what an earlier version left has the one file

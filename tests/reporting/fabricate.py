@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -167,6 +168,8 @@ def set_params(root: Path, **changes: str) -> None:
     for key, value in changes.items():
         at = next(i for i, line in enumerate(lines) if line.startswith(f"{key}:"))
         lines[at] = f"{key}: {value}"
+        while re.match(" *(#|- )", lines[at + 1]):  # the items that it had, and the rest of its comment
+            del lines[at + 1]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 from reporting import fabricate
 
 from mer.base import store
+from mer.evaluation import predictions, results
 from mer.reporting import html, pretraining_plots, sections
 from mer.tables import fill
 from mer.tables import rows as demands
@@ -105,9 +106,7 @@ def outline(text) -> Outline:
 
 
 def test_metrics_are_flat_and_recomputed_from_the_stored_predictions(finished):
-    from mer.evaluation import predictions, results
-
-    m = fabricate.load(finished / "reports/metrics.json")
+    m = results.read(finished / "reports")
     assert all(isinstance(value, int | float) for value in m.values())
     t = predictions.read(finished / "reports/predictions.csv")
     assert set(t.selection.tolist()) == {"last", "oracle", "zero_shot"}
@@ -118,7 +117,7 @@ def test_metrics_are_flat_and_recomputed_from_the_stored_predictions(finished):
 
 def test_the_test_sets_of_a_release_stand_apart(finished):
     run = fabricate.load(finished / "data/folds/summary.json")
-    m = fabricate.load(finished / "reports/metrics.json")
+    m = results.read(finished / "reports")
     m |= {"test1_clips": 474, "test1_uf1": 0.4123, "test1_uar": 0.421, "test1_accuracy": 0.4873}
     shown = re.sub(r"<[^>]+>", "|", sections.beside(m, run | {"parts": ["test1"]}))
     assert re.search(r"test1\|+474\|+41\.2\|+42\.1\|+48\.7", shown)
@@ -128,13 +127,13 @@ def test_the_test_sets_of_a_release_stand_apart(finished):
 def test_evaluate_writes_pictures_and_plot_data(finished):
     made = {path.name for path in (finished / "reports/plots/results").iterdir()}
     assert made == {"confusion.png", "confusion.csv", "subjects.png", "subjects.csv", "curves.png", "losses.csv",
-                    "gradients.png", "gradients.csv", "clip_1.png", "clip_2.png", "clip_3.png"}
+                    "gradients.png", "gradients.csv", "clip_1.png", "clip_2.png", "clip_3.png", "probabilities.png"}
 
 
 def test_report_writes_every_table(finished):
     made = {path.name for path in (finished / "reports/tables").iterdir()}
     assert made == {f"mol-{i}.md" for i in range(4, 16)}
-    m = fabricate.load(finished / "reports/metrics.json")
+    m = results.read(finished / "reports")
     lines = (finished / "reports/tables/mol-4.md").read_text().splitlines()
     row = next(line for line in lines if "| MOL |" in line)
     assert "91.26" in row and row.endswith("|  |  |  |  |  |  |"), "rendered faces are not the paper's"
@@ -188,21 +187,25 @@ def test_page_tells_what_the_run_cost(finished, tmp_path):
 
 
 def test_page_names_what_must_be_named(text, finished):
-    m = fabricate.load(finished / "reports/metrics.json")
+    m = results.read(finished / "reports")
     for words in (f"{100 * m['accuracy']:.1f} %", f"p = {m['p_value']:.2g}", "Synthetic faces", "before any fold",
                   "(never a result)", "zero flow", "constant mean face", "99.75%", "lost1",
                   "folder &lt;empty&gt; &amp; gone", "no face in any frame", "91.26", "lambda_f", "SHA-256"):
         assert words in text, words
 
 
-def test_page_needs_nothing_from_outside(outline, text):
+def test_page_needs_nothing_from_outside(outline, text, finished):
     for tag, attrs in outline.elements:
-        for name in ("src", "href", "srcset", "action", "poster", "data"):
+        for name in ("src", "srcset", "action", "poster", "data"):
             if name in attrs:
                 assert attrs[name].startswith(("data:", "#")), (tag, attrs[name][:60])
-    assert "url(" not in text and "@import" not in text and not outline.all("script")
+    assert "url(" not in text and "@import" not in text and outline.all("script") == [{}] and "fetch" not in text
     targets = {attrs["id"] for _, attrs in outline.elements if "id" in attrs}
-    assert all(attrs["href"][1:] in targets for attrs in outline.all("a"))
+    links = [attrs["href"] for attrs in outline.all("a")]
+    assert all(link[1:] in targets for link in links if link.startswith("#"))
+    files = [link for link in links if not link.startswith("#")]
+    assert {"predictions.csv", "metrics.json", "details.json", "tables/mol-4.md", "../params.yaml"} < set(files)
+    assert all((finished / "reports" / link).exists() for link in files if link != "../dvc.lock")
 
 
 def test_page_is_accessible(outline):
@@ -211,7 +214,7 @@ def test_page_is_accessible(outline):
     assert "width=device-width" in next(a["content"] for a in outline.all("meta") if a.get("name") == "viewport")
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and all(b - a <= 1 for a, b in itertools.pairwise(levels)), levels
-    assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img")) and len(outline.all("img")) == 9
+    assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img")) and len(outline.all("img")) == 10
     assert all(attrs.get("scope") in ("col", "row", "colgroup", "rowgroup") for attrs in outline.all("th"))
     assert all("aria-labelledby" in attrs for attrs in outline.all("table")) and len(outline.all("table")) >= 5
     assert all(attrs.get("role") == "img" and attrs["aria-label"] for attrs in outline.all("svg"))
@@ -222,6 +225,37 @@ def test_page_is_accessible(outline):
     assert not outline.open, "an element is not closed"
 
 
+def cells(page: str, anchor: str) -> list[list[str]]:
+    """The cells of the table below a heading, its header first."""
+    table = re.search(rf'<h3 id="{anchor}">.*?</table>', page, re.DOTALL)[0]
+    return [[unescape(re.sub("<[^>]+>", "", cell)) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+            for row in table.split("<tr")[1:]]
+
+
+def test_the_missed_clips_come_first_and_every_subject_has_its_share(text, finished):
+    t = predictions.read(finished / "reports/predictions.csv").where("last")
+    _, *rows = cells(text, "t-every-tested-clip-the-missed-ones-first")
+    assert len(rows) == len(t) and {row[0] for row in rows} == set(t.clip_id.tolist())
+    right = [row[2] == row[3] for row in rows]
+    missed = int((t.predicted != t.label).sum())
+    assert right == [False] * missed + [True] * (len(t) - missed) and f"{missed} of {len(t)} clips are missed" in text
+    header, *people = cells(text, "t-each-tested-subject-percent-right")
+    assert header == ["subject", "clips", "last", "oracle"]
+    for name, clips, share, _ in people:
+        own = t.rows(t.subject == name)
+        assert int(clips) == len(own) and float(share) == pytest.approx(100 * (own.predicted == own.label).mean(),
+                                                                        abs=0.05)
+    assert text.count('<a href="#clip_') == 3 and text.count('<figure id="clip_') == 3
+
+
+def test_what_is_ours_comes_before_what_is_published_and_no_column_is_empty(text):
+    paper = re.search(r'<table class="paper".*?</table>', text, re.DOTALL)[0]
+    assert paper.index("this pipeline") < paper.index("published")
+    assert paper.index("variants: ours") < paper.index('<tr class="other">')
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in paper.split("<tr")[3:] if "rowgroup" not in row]
+    assert all(any(column) for column in zip(*rows, strict=True))
+
+
 def luminance(colour: str) -> float:
     channels = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
@@ -230,21 +264,24 @@ def luminance(colour: str) -> float:
 
 def test_contrast_of_text_is_at_least_4_5(text):
     """WCAG 2 AA, for every colour of text on every background it may stand on."""
-    colour = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", text))
-    for ink, grounds in {"ink": ("paper", "wash", "main-wash"), "muted": ("paper", "wash", "main-wash"),
-                         "main": ("paper", "main-wash"), "warm": ("paper", "warm-wash")}.items():
+    light, dark = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block)) for block in re.findall(
+        r":root {[^}]+}", text))
+    assert light.keys() == dark.keys()
+    for colour, (ink, grounds) in itertools.product((light, dark), {
+            "ink": ("paper", "wash", "main-wash"), "muted": ("paper", "wash", "main-wash"),
+            "main": ("paper", "main-wash"), "warm": ("paper", "warm-wash")}.items()):
         for ground in grounds:
-            light, dark = sorted((luminance(colour[ink]), luminance(colour[ground])), reverse=True)
-            assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+            low, high = sorted((luminance(colour[ink]), luminance(colour[ground])))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground, colour)
 
 
 def test_the_page_shows_what_its_model_has(other):
     model, root = other
-    m = fabricate.load(root / "reports/metrics.json")
+    m = results.read(root / "reports")
     text = (root / "reports/index.html").read_text(encoding="utf-8")
     outline = Outline(text)
     assert all(len(attrs["alt"]) > 10 for attrs in outline.all("img"))
-    assert text.count("<img ") == {"fdp": 8, "ma2mi": 10}[model]
+    assert text.count("<img ") == {"fdp": 9, "ma2mi": 11}[model]
     assert "Pretraining losses, 1 seed (synthetic data)" in text
     wanted = {"fdp": (f"{1000 * m.get('mse', 0):.2f}", f"{m.get('rank_correlation', 0):.2f}", "equal scores 0.00",
                       "Rank scores of all tested clips", "by dynamic image", "Auxiliary tasks"),
@@ -263,7 +300,7 @@ def test_the_page_shows_what_its_model_has(other):
 
 def test_evaluate_measures_grad_cam_against_the_truth(other):
     model, root = other
-    m = fabricate.load(root / "reports/metrics.json")
+    m = results.read(root / "reports")
     assert {name for name in m if name.startswith("cam_")} == ({"cam_mass", "cam_area", "cam_clips", "cam_excess_low",
                                                                 "cam_excess_high"} if model == "ma2mi" else set())
     if model == "ma2mi":  # the invented heat lies near what moves
@@ -365,17 +402,25 @@ def test_page_opens_in_chromium(finished, tmp_path, width, height):
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 def test_chromium_finds_tables_and_loaded_pictures(finished, tmp_path, text):
-    """The browser itself reports what it laid out: a script is added to a copy of the page, which has none."""
+    """The browser itself reports what it laid out: a script is added to a copy of the page."""
     probe = """<script>addEventListener('load', () => { const r = document.documentElement;
       r.dataset.pictures = [...document.images].filter(i => i.complete && i.naturalWidth > 0).length;
       r.dataset.tables = [...document.querySelectorAll('table')].filter(t => t.offsetHeight > 20).length;
-      r.dataset.wide = document.body.scrollWidth > innerWidth; });</script></body>"""
+      r.dataset.wide = document.body.scrollWidth > innerWidth;
+      const long = document.querySelector('table.long'), input = document.querySelector('.filter input');
+      long.querySelectorAll('thead button')[4].click(); long.querySelectorAll('thead button')[4].click();
+      r.dataset.highest = long.tBodies[0].rows[0].cells[4].textContent;
+      input.value = 's02'; input.dispatchEvent(new Event('input'));
+      r.dataset.left = [...long.tBodies[0].rows].filter(row => row.offsetHeight).length; });</script></body>"""
     copy = tmp_path / "copy.html"
     copy.write_text(text.replace("</body>", probe), encoding="utf-8")
     done = browse(copy, tmp_path, "--window-size=500,900", "--dump-dom", "--virtual-time-budget=5000")
     assert f'data-pictures="{text.count("<img ")}"' in done.stdout
     assert f'data-tables="{text.count("<table")}"' in done.stdout
     assert 'data-wide="false"' in done.stdout, "the page scrolls sideways on a narrow screen"
+    _, *rows = cells(text, "t-every-tested-clip-the-missed-ones-first")
+    assert f'data-highest="{max((row[4] for row in rows), key=float)}"' in done.stdout, "sorted, then the other way"
+    assert f'data-left="{sum("s02" in "".join(row) for row in rows)}"' in done.stdout, "filtered"
 
 
 OURS = """<script>addEventListener('load', () => {

@@ -34,7 +34,8 @@ def left(root: Path, t=None, model="mol", flow=True, tasks="", **changes) -> Pat
     path = root / "params.yaml"
     text = path.read_text(encoding="utf-8")
     if tasks:
-        text = re.sub(rf"(\n{model}:.*?\n  tasks: )\[.*?]", rf"\g<1>{tasks}", text, count=1, flags=re.DOTALL)
+        text = re.sub(rf"(\n{model}:.*?\n  tasks:)[^\n]*(?:\n  - \w+)*", rf"\g<1> {tasks}", text, count=1,
+                      flags=re.DOTALL)
     for old, new in changes.values():
         assert old in text
         text = text.replace(old, new, 1)
@@ -167,11 +168,11 @@ def test_the_list_is_written_once_and_used_again(mols, monkeypatch, capsys):
     assert "written: list.csv, " in asked()
     clips, page = side_by_side.read(mols / "list.csv"), (mols / "page.html").read_text(encoding="utf-8")
     assert 3 <= len(clips) <= 7
-    assert page.count('<section id="clips"') == 1 and page.count("<img ") == 3 + len(clips) and "show faces" in page
+    assert page.count('<section id="clips"') == 1 and page.count("<img ") == 4 + len(clips) and "show faces" in page
     side_by_side.write(mols / "list.csv", clips[::-1][:2])
     assert "list.csv" not in asked()
     shorter = (mols / "page.html").read_text(encoding="utf-8")
-    assert shorter.count("<img ") == 5 and str(mols) not in shorter
+    assert shorter.count("<img ") == 6 and str(mols) not in shorter
 
 
 @pytest.mark.parametrize(("content", "told"), [
@@ -186,7 +187,7 @@ def test_a_list_that_cannot_be_used_is_refused(tmp_path, content, told):
 
 @pytest.mark.parametrize(("made", "told"), [
     ({"model": "fdp"}, "model = mol in A full, fdp in B other; expected runs of one model"),
-    ({"change": ("align:\n  size: null", "align:\n  size: 160")}, "align.size = 144 in A full, 160 in B other"),
+    ({"change": ("align:\n  size:", "align:\n  size: 160")}, "align.size = 144 in A full, 160 in B other"),
     ({"t": 2}, "B other has not tested clip s03_c00 of synthetic/s03 (12 clips of 2 subjects)"),
 ])
 def test_runs_that_did_not_see_the_same_clips_are_refused_in_one_line(mols, tmp_path, made, told):

@@ -1,5 +1,6 @@
 """`open_run`: one run whatever it is called by, read when asked, and refused when its files are not of one run."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from test_compare import leave, table
 from mer import params
 from mer.base import store
 from mer.base.errors import MerError
-from mer.evaluation import predictions
+from mer.evaluation import predictions, results
 from mer.runs import finished, freshness, networks, open_run
 from mer.runs.finished import CONFIG, FORMAT
 
@@ -43,7 +44,7 @@ def test_a_folder_its_data_and_the_workspace_are_the_same_run(project, monkeypat
     for name in (project, project / "data", "workspace", ".", "data"):
         run = open_run(name)
         assert run.params == params.load() and run.parameters["train.steps"] == run.params.train.steps
-        assert run.metrics == store.read_json("reports/metrics.json") and run.classes == fabricate.NAMES
+        assert run.metrics == results.read(Path("reports")) and run.classes == fabricate.NAMES
         assert np.array_equal(run.predictions.p, predictions.read("reports/predictions.csv").p)
         (network,) = run.networks
         assert network.fold == T.fold[0] and network.file.resolve() == project / "data/folds/0/s01/model.pt"
@@ -108,6 +109,13 @@ def test_one_rule_of_texts(then, message):
     with pytest.raises(MerError, match="params.yaml was changed after reports/metrics.json was made"):
         freshness.refuse(yaml.safe_dump(now), lock, metrics=json.dumps({}))
     freshness.refuse(yaml.safe_dump(now), None)
+    written = {"reports/metrics.json": "{}", "reports/details.json": "[]"}
+    lock = yaml.safe_dump({"stages": {"report": {
+        "params": {"params.yaml": now}, "deps": [{"path": path, "md5": hashlib.md5(text.encode()).hexdigest()}
+                                                 for path, text in written.items()]}}})
+    freshness.refuse(yaml.safe_dump(now), lock, metrics="{}", details="[]")
+    with pytest.raises(MerError, match=r"reports/details.json is not the one in dvc.lock; run `dvc repro`"):
+        freshness.refuse(yaml.safe_dump(now), lock, metrics="{}", details="{}")
 
 
 def test_the_room_is_imported_without_the_packages_that_take_seconds(tmp_path):

@@ -295,7 +295,8 @@ def test_every_finished_experiment_is_collected_with_resolved_parameters(reposit
     text = Path("there/mol-13.md").read_text()
     assert f"commit {collect.git('rev-parse', '--short', full)} proud-fern" in text
     assert "| 78.98 | 75.25 | 90.00 " in text
-    assert {path.name for path in Path("there").iterdir()} == {"mol-13.md", "mol-13.csv", "mol-13.tex", "cells.csv"}
+    assert {path.name for path in Path("there").iterdir()} == {
+        "mol-13.md", "mol-13.csv", "mol-13.tex", "cells.csv", "index.html"}
     rows = [row for row in csv.DictReader(Path("there/cells.csv").read_text().splitlines()) if row["ours"]]
     assert [row["row"] for row in rows] == ["8", "8", "16", "16"]
     jobs, count = planned("mol-13", read_yaml(Path("params.yaml")), found)
@@ -313,3 +314,26 @@ def test_outside_a_project_one_line_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MerError, match="DVC cannot list the experiments: .* project's root"):
         collect.collect()
+
+
+def test_a_table_is_tried_on_rendered_faces_in_columns_of_its_own(raw, tmp_path):
+    jobs, count = planned("mol-8", raw, datasets=["synthetic"])
+    assert [job.name for job in jobs] == ["mol-8-tasks-mer-synthetic", "mol-8-tasks-mer-flow-synthetic",
+                                          "mol-8-tasks-mer-landmark-synthetic", "mol-8-full-synthetic"]
+    assert count == {"missing": 8}
+    for job in jobs:
+        assert job.params.datasets == ("synthetic",) and job.params.classes == "3"
+        assert job.params.pretrain.sources == ("synthetic_macro",) and "datasets" not in keys(job)
+    assert len(planned("mol-4", raw, datasets=["synthetic"])[0]) == 1  # every column is the same experiment there
+    with pytest.raises(MerError, match="--dataset casme2 synthetic: rendered and real faces; expected one kind"):
+        planned("mol-8", raw, datasets=["casme2", "synthetic"])
+
+    runs = [collect.run_of(job.params, NUMBERS | {"accuracy": 0.5 + i / 10}, "a1b2c3d") for i, job in enumerate(jobs)]
+    assert planned("mol-8", raw, collected(*runs), datasets=["synthetic"]) == ([], {"done": 8})
+    (table,) = command.write(["mol-8"], collected(*runs), tmp_path)
+    assert (table.filled, table.elsewhere, table.variants) == (0, 8, 0)
+    ours = table.header.index("Synthetic Acc")
+    assert [row.cells[ours].split()[0] for row in table.rows] == ["50.00", "60.00", "70.00", "80.00"]
+    assert all("SYNTHETIC faces, not the paper's" in note for note in table.notes if note.startswith("("))
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Synthetic Acc" in page and 'id="mol-8"' in page and "70.00" in page and "<script>" not in page
