@@ -184,8 +184,8 @@ class _Map:
             elif kind == "error":
                 raise pickle.loads(content)
             elif kind == "died" and self.tries[index] < TRIES:
-                say(f"{self.desc}: a process that worked on {self.unit} {self.items[index][0]} ended ({content}); it is "
-                    "done again")
+                say(f"{self.desc}: a process that worked on {self.unit} {self.items[index][0]} ended ({content}); it "
+                    "is done again")
                 waiting.appendleft(index)
             elif kind == "died":
                 raise MerError(f"{self.desc}: {self.unit} {self.items[index][0]} ended every process that tried it, "
