@@ -102,7 +102,7 @@ class Source:
         said = f"{self.name}: the content of {path} is not in the cache; "
         if self.commit and self.commit == _head():  # of a fresh clone: nobody's cache has what its author made
             return (f"{said}run `dvc fetch` if there is a remote that has it, else commit your own baseline: `git "
-                    "checkout . && dvc repro && git add . && git commit -m baseline`, which finds again what the cache has")
+                    "checkout . && dvc repro && git add . && git commit -m baseline`; it re-uses what the cache has")
         return (f"{said}run `dvc fetch --all-commits` (`dvc exp pull REMOTE NAME` for an experiment), or make it again "
                 "by `dvc exp run`")
 
