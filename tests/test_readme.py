@@ -226,7 +226,7 @@ def help_of(*words: str) -> str:
 def test_its_program_knows_all_its_options(command):
     if not command.words:
         return
-    program, *words = command.words
+    program, *words = (word for word in command.words if not re.fullmatch(r"[A-Z_]+=\S*", word))
     assert program in PROGRAMS
     if program == "dvc":
         from dvc.cli import parse_args

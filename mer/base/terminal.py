@@ -1,9 +1,9 @@
 """The one writer of bars and of the lines beside them, on stderr."""
 
+import contextlib
 import sys
 from collections.abc import Iterable
-
-from tqdm import tqdm
+from typing import Any
 
 CLEAR = "\r\x1b[K"  # a worker does not know of the bar that its parent draws in this line
 
@@ -23,11 +23,13 @@ class _Lines:
 
 
 def progress(iterable: Iterable | None, *, total: int | None, desc: str, unit: str, initial: int = 0,
-             scaled: bool = False) -> tqdm:
-    """The project's progress bar: done/total, elapsed<remaining, rate. In a file a line every ten seconds at most.
+             scaled: bool = False) -> Any:
+    """The project's bar, tqdm's: done/total, elapsed<remaining, rate. In a file a line every ten seconds at most.
 
     `scaled`: counts as k, M and G, such as of bytes.
     """
+    from tqdm import tqdm  # here: a bare GPU machine that trains has none
+
     live = sys.stderr.isatty()
     return tqdm(iterable, total=total, desc=desc, unit=unit, initial=initial, dynamic_ncols=live,
                 file=sys.stderr if live else _Lines(sys.stderr), ncols=None if live else 80, unit_scale=scaled,
@@ -36,7 +38,8 @@ def progress(iterable: Iterable | None, *, total: int | None, desc: str, unit: s
 
 def say(text: str) -> None:
     """A line on stderr, never into a bar: bars of this process step aside, that of another's is wiped first."""
-    with tqdm.external_write_mode(file=sys.stderr):
+    bars = sys.modules.get("tqdm")
+    with contextlib.nullcontext() if bars is None else bars.tqdm.external_write_mode(file=sys.stderr):
         sys.stderr.write(f"{CLEAR if sys.stderr.isatty() else ''}{text}\n")
         sys.stderr.flush()
 

@@ -23,7 +23,7 @@ BESIDE = {"model", "datasets", "classes", "protocol", "seeds", "profile", "selec
           "ma2mi.sd_vae", *(f"train.{key}" for key in (
               "device", "workers", "eval_every", "inner_subjects", "keep_checkpoints", "portable", "threads",
               "checkpoint_every", "resident_gb")), "pretrain.threads", "pretrain.checkpoint_every", "sampling.seed"}
-SECTIONS = {"kfold", "parallel", "synthetic", "index", "landmarks", "evaluate"}
+SECTIONS = {"kfold", "parallel", "synthetic", "index", "landmarks", "evaluate", "report"}
 # Of labels that a model does not read, and of pretraining where the paper has none
 UNUSED = {"mol": ("dynamic.",), "fdp": ("flow.", "pretrain.", "train.flow_pairs"),
           "offapexnet": ("dynamic.", "pretrain."),

@@ -19,12 +19,12 @@ def test_the_advice_for_a_linked_release_works(tmp_path, monkeypatch):
     Path(".gitignore").write_text("/data/**\n!/data/**/\n")
     Path("data/raw/mine").symlink_to(tmp_path / "elsewhere")
     subprocess.run(["git", "init", "-q"], check=True)
-    (line,) = queue._invisible(p)
+    (line,) = queue.invisible(p)
     assert "data/raw/mine is a link that Git does not know" in line and "dvc add" not in line
     subprocess.run(["git", "add", "-f", "data/raw/mine"], check=True)  # what it says
-    assert queue._invisible(p) == []
+    assert queue.invisible(p) == []
     Path("data/raw/mine").unlink()
     subprocess.run(["git", "rm", "-q", "--cached", "data/raw/mine"], check=True)
     Path("data/raw/mine").mkdir()
-    (line,) = queue._invisible(p)
+    (line,) = queue.invisible(p)
     assert "run `dvc add data/raw/mine && git add -f data/raw/mine.dvc`" in line

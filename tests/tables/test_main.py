@@ -218,7 +218,7 @@ def test_commands_stand_alone_on_stdout(monkeypatch, capsys):
     with pytest.raises(MerError, match="data/raw/smic does not exist"):
         called(monkeypatch, capsys, "queue", "mol-5", "--run")
     queued = []
-    monkeypatch.setattr(queue, "_invisible", lambda p: [])
+    monkeypatch.setattr(queue, "invisible", lambda p: [])
     monkeypatch.setattr(queue, "_dvc", lambda job: queued.append(job.command))
     told = called(monkeypatch, capsys, "queue", "mol-5", "--run")
     assert "1 experiments queued" in told.err and "Dask" not in told.err

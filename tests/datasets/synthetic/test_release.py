@@ -11,6 +11,7 @@ import pytest
 
 from mer.base import store
 from mer.base.errors import MerError
+from mer.base.knobs import Parallel
 from mer.datasets.synthetic import release as release_module
 from mer.datasets.synthetic.plan import releases
 from mer.datasets.synthetic.release import make, render_subject
@@ -53,7 +54,7 @@ def written(tmp_path_factory):
     roots = {"micro": folder / "data" / "synthetic", "macro": folder / "data" / "synthetic_macro"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(folder))
-        make(Cfg(), tuple(roots.values()), workers=1)
+        make(Cfg(), tuple(roots.values()), on=Parallel(1, "loky"))
     return folder, roots
 
 
@@ -117,7 +118,7 @@ def test_a_subject_gives_the_same_bytes_alone(written, tmp_path):
 def test_no_macro_subjects_gives_an_empty_table(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     outs = (tmp_path / "micro", tmp_path / "macro")
-    make(Cfg(subjects=1, classes=("happiness",), macro_subjects=0), outs, workers=1)
+    make(Cfg(subjects=1, classes=("happiness",), macro_subjects=0), outs, on=Parallel(1, "loky"))
     assert (outs[1] / "clips.csv").read_text().splitlines() == [",".join(release_module.HEADER)]
     contact_sheet.write({"micro": outs[0], "macro": outs[1]}, tmp_path / "plots")
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["micro.png", "subjects.png"]
