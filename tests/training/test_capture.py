@@ -154,7 +154,8 @@ class Watch(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
         self.found |= {name} & ASKS
-        if name in ("index", "index_put", "index_put_") and any(torch.is_tensor(one) and one.dtype is torch.bool for one in args[1]):
+        if name in ("index", "index_put", "index_put_") and any(
+                torch.is_tensor(one) and one.dtype is torch.bool for one in args[1]):
             self.found.add(name)  # a mask: how many it takes, the host must know
         return func(*args, **(kwargs or {}))
 

@@ -94,12 +94,12 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(written, tmp_path, monk
     outs = (tmp_path / "micro", tmp_path / "macro")
     monkeypatch.setattr(release_module, "write_frames", dies_in_the_third_clip)
     with pytest.raises(KeyboardInterrupt):
-        make(Cfg(), outs, workers=1)
+        make(Cfg(), outs, on=Parallel(1, "loky"))
     assert not outs[0].exists() and not outs[1].exists()
     again = []
     monkeypatch.setattr(release_module, "write_frames", lambda *a: (again.append(a[2].name), whole(*a)))
     capsys.readouterr()
-    make(Cfg(), outs, workers=1)
+    make(Cfg(), outs, on=Parallel(1, "loky"))
     assert "reusing 2 of 11 clips" in capsys.readouterr().err
     assert len(again) == 9 and not set(again) & set(rendered[:2])
     for out, root in zip(outs, roots.values(), strict=True):
