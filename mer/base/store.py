@@ -106,16 +106,16 @@ def write_shard(path: str | Path, clips: Mapping[str, Mapping[str, np.ndarray]],
 
     Clips and arrays are written in sorted order; running it again gives the same bytes.
     """
-    arrays = {clip_id: {name: np.asarray(array, order="C") for name, array in clips[clip_id].items()}
-              for clip_id in clips}
-
     def fill(file: h5py.File) -> None:
-        for clip_id in sorted(arrays):
+        for clip_id in sorted(clips):
             group = file.create_group(clip_id)
-            for name in sorted(arrays[clip_id]):
-                _write_array(group, name, arrays[clip_id][name])
+            for name in sorted(clips[clip_id]):
+                _write_array(group, name, np.asarray(clips[clip_id][name], order="C"))
 
-    _write(path, fill, sum(array.nbytes for named in arrays.values() for array in named.values()), attrs)
+    # of arrays that are made when they are asked for, one after another, nobody knows the size: too large for memory
+    known = all(isinstance(named, dict) for named in clips.values())
+    _write(path, fill, sum(np.asarray(array).nbytes for named in clips.values() for array in named.values())
+           if known else PIECE + 1, attrs)
 
 
 def join_shards(path: str | Path, parts: Mapping[str, Path], attrs: dict | None = None) -> None:
@@ -209,8 +209,9 @@ def _digest(path: str, changed: int, size: int) -> str:
     return digest(path)
 
 
-def link(source: Path, target: Path) -> None:
+def link(source: str | Path, target: str | Path) -> None:
     """Make `target` the file `source`, which stays: a second name of it, a copy where the file system has none."""
+    source, target = Path(source), Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
+from mer.base import disk
 from mer.base.errors import MerError
 from mer.training import engine, folds
+from mer.training import task as tasks
 from mer.training.folds import Plan
 
 MOST = 4  # networks at once on a GPU: more have brought nothing
@@ -95,10 +97,20 @@ def run(fn: Callable, jobs: Sequence[tuple[str, object]], plan: Plan, *, desc: s
             return parallel.run_items(fn, jobs, desc=desc, unit=unit, on=on, initial=initial,
                                       gpus=plan.device == "cuda")
     found = places(plan, len(jobs), pretraining)
+    disk.ask(desc, need(plan, len(jobs), len(found), pretraining), plan.scratch, plan.data)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, folds.shared(
             plan, share and len(found) > 1, pretraining):
         return parallel.run_items(Placed(fn, tuple(found), folder), jobs, desc=desc, unit=unit, workers=len(found),
                                   on=on, initial=initial)
+
+
+def need(plan: Plan, jobs: int, at_work: int, pretraining: bool = False) -> int:
+    """Bytes of disk, about: the weights of each job's network if they are kept, and thrice them, a resume state with
+    the optimiser's, of each at work. Logs and what is drawn of tested clips are small beside."""
+    task = tasks.pretraining(plan.params) if pretraining else plan.task
+    weights = sum(value.nbytes for value in task.build(len(plan.classes)).state_dict().values())
+    kept = 1 if pretraining or plan.params.train.keep_checkpoints else 0
+    return weights * (jobs * kept + 3 * at_work)
 
 
 class Placed:

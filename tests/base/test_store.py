@@ -1,6 +1,8 @@
 """Shards and text files: whole or not at all, the same bytes for the same content."""
 
 import time
+import weakref
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -63,3 +65,29 @@ def test_csv_floats_survive_as_float32(tmp_path):
     store.write_csv(tmp_path / "t.csv", ["x"], [[value] for value in values])
     back = np.array((tmp_path / "t.csv").read_text().split()[1:], dtype=np.float32)
     np.testing.assert_array_equal(back, values)
+
+
+def test_arrays_that_are_made_when_they_are_asked_for_are_held_one_at_a_time(tmp_path):
+    class Array(np.ndarray):  # a plain one bears no weak reference
+        pass
+
+    made, most = [], [0]
+
+    class Lazy(Mapping):
+        def __getitem__(self, name):
+            array = np.full(1000, ord(name), np.int32).view(Array)
+            made.append(weakref.ref(array))
+            most[0] = max(most[0], sum(one() is not None for one in made))
+            return array
+
+        def __iter__(self):
+            return iter("ab")
+
+        def __len__(self):
+            return 2
+
+    store.write_shard(tmp_path / "lazy.h5", {"one": Lazy(), "two": Lazy()})
+    plain = {name: np.full(1000, ord(name), np.int32) for name in "ab"}
+    store.write_shard(tmp_path / "plain.h5", {"one": plain, "two": plain})
+    assert len(made) == 4 and most[0] <= 2
+    assert (tmp_path / "lazy.h5").read_bytes() == (tmp_path / "plain.h5").read_bytes()

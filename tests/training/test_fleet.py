@@ -1,10 +1,12 @@
 """Networks trained side by side, here or on a cluster: the bytes of one alone, and one copy of the clips."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +69,15 @@ def test_a_file_that_an_interrupted_run_left_is_taken(p, stores, tmp_path, monke
     monkeypatch.setattr(folds, "_read", None)
     with folds.shared(plan, wanted=False):
         assert not (tmp_path / folds.SHARED).exists()
+
+
+def test_a_disk_that_is_too_small_for_the_networks_stops_training(p, stores, tmp_path, monkeypatch):
+    plan = plan_on(p, stores, tmp_path)
+    weights = sum(value.nbytes for value in plan.task.build(len(plan.classes)).state_dict().values())
+    assert fleet.need(plan, jobs=3, at_work=2) == (3 + 2 * 3) * weights
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("free", "free")(weights))
+    with pytest.raises(MerError, match=r"train: needs about \d+ MB of disk, \d+ MB are free in \S+; make room there"):
+        fleet.run(folds.run_fold, jobs(plan), plan, desc="train", unit="fold")
 
 
 @pytest.mark.slow

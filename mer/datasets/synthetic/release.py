@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mer.base import cost, environment, parallel, store
+from mer.base import cost, disk, environment, parallel, store
 from mer.base.knobs import HERE, Parallel
 from mer.datasets.synthetic.plan import Release, Settings, releases
 from mer.datasets.synthetic.render import MAX_GRADIENT, Subject
@@ -80,6 +80,13 @@ def render_subject(task: tuple[Release, int, Path]) -> list[tuple]:
     return rows
 
 
+def size(plan: Release) -> int:
+    """Bytes of a release, about: JPEGs (quality 95) and points of each frame, true flow and its mask of each clip."""
+    clips = sum(len(list(plan.clips(index))) for index in range(plan.subjects))
+    pixels = plan.width * plan.height
+    return clips * (plan.frames * (pixels // 2 + 68 * 2 * 8) + pixels * 5)
+
+
 def make(cfg: Settings, folders: tuple[Path, Path], *, on: Parallel = HERE) -> None:
     """Render the micro and the macro release of the `synthetic` parameters into their folders, replacing them.
 
@@ -92,6 +99,7 @@ def make(cfg: Settings, folders: tuple[Path, Path], *, on: Parallel = HERE) -> N
     plans = releases(cfg)
     scratch = parallel.scratch_dir("synthesize", *map(asdict, plans))
     parallel.clear_scratch("synthesize", keep=scratch)
+    disk.ask("synthesize", sum(map(size, plans)) - disk.used(scratch.rglob("*")), scratch, *folders)
     cost.begin("synthesize", *map(asdict, plans), scratch=scratch)
     for left_over in scratch.glob("*/*/.*.tmp"):
         shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()

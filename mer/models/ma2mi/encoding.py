@@ -59,11 +59,14 @@ def encode(autoencoder: SdVae | ConvAe, data: Path, dataset: str, out: Path, *, 
 
     A clip is read, encoded and written before the next one.
     """
-    from mer.base import environment, parallel  # here: a bare GPU machine that trains has no progress bar
+    from mer.base import disk, environment, parallel  # here: a bare GPU machine that trains has no progress bar
 
     folder = data / "aligned" / dataset
     summary, clips = store.read_json(folder / "summary.json"), located.labelled(folder)
     frames = located.columns(data / "aligned", clips, ("frames",))["frames"]
+    if clips:
+        one = encode_clip(autoencoder, frames.whole(0)[:1], crop=crop, size=size)
+        disk.ask(f"latents {dataset}", int(frames.length.sum()) * sum(map(np.size, one.values())) * 2, out)
     with parallel.progress(None, total=len(clips), desc=f"latents {dataset}", unit="clip") as bar:
         @functools.lru_cache(maxsize=1)  # a shard takes the arrays of one clip after another
         def made(i: int) -> dict[str, np.ndarray]:

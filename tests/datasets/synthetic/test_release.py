@@ -1,6 +1,8 @@
 """The synthetic release on disk: layout, restart, and that dlib finds and reads the faces."""
 
 import csv
+import shutil
+from collections import namedtuple
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,6 +115,17 @@ def test_a_subject_gives_the_same_bytes_alone(written, tmp_path):
     assert [row[0] for row in rows] == ["s02_happiness_1", "s02_surprise_1"]
     own = contents(tmp_path)
     assert own and own == {name: data for name, data in contents(roots["micro"]).items() if name in own}
+
+
+def test_the_size_is_told_before_and_a_disk_that_is_too_small_stops_it(written, tmp_path, monkeypatch):
+    _, roots = written
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    told = sum(map(release_module.size, releases(Cfg())))
+    found = sum(len(data) for root in roots.values() for data in contents(root).values())
+    assert 0.5 * found < told < 2 * found
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("free", "free")(told // 2))
+    with pytest.raises(MerError, match=r"synthesize: needs about \d+ MB of disk"):
+        make(Cfg(), (tmp_path / "micro", tmp_path / "macro"), on=Parallel(1, "loky"))
 
 
 def test_no_macro_subjects_gives_an_empty_table(tmp_path, monkeypatch):
