@@ -1,6 +1,5 @@
 """train: leave-one-subject-out folds -> data/folds/<seed>/<subject>/, and the pretrained network's own predictions."""
 
-import shutil
 from pathlib import Path
 
 from mer import params
@@ -40,8 +39,7 @@ def run() -> None:
         [fold.name, clips[i].clip.clip_id, clips[i].subject] for fold in folds.split(plan) for i in fold.test])
     made = [folds.folder(plan, seed, fold) for seed, fold in jobs]
     for one in made:
-        shutil.copytree(one, OUT / one.relative_to(scratch), dirs_exist_ok=True, copy_function=store.link,
-                        ignore=shutil.ignore_patterns("*.tmp"))
+        store.link_folder(one, OUT / one.relative_to(scratch), folds.STATES)
     store.write_json(OUT / "summary.json", {
         "model": p.model, "datasets": list(p.datasets), "classes": p.classes, "class_names": list(classes),
         "protocol": p.protocol, "profile": p.profile, "seeds": list(p.seeds), "selection": list(p.selection),
