@@ -23,7 +23,7 @@ def run() -> None:
     clips, classes = entries.collect(DATA, sets)
     before = tasks.pretraining(p)
     earlier = environment.reused("train", p.datasets, DATA / "latents", DATA / "pretrained")
-    decides = graph.inputs("train", p, of=p.datasets, besides=("seeds",))
+    decides = graph.inputs("train", p, of=p.datasets, besides=("seeds", "train.workers"))
     scratch = parallel.scratch_dir("train", decides, device, model=p.model)
     cost.begin("train", decides, device, p.seeds, scratch=scratch, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, DATA / "pretrained" if before else None, scratch, device)
