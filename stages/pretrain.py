@@ -44,8 +44,7 @@ def run() -> None:
     fleet.run(pretrain.run_seed, pretrain.jobs(plan), plan, desc="pretrain", unit="seed", pretraining=True)
     made = {seed: scratch / str(seed) for seed in p.seeds}
     for seed, folder in made.items():
-        leave = shutil.ignore_patterns("examples.h5", ".*.tmp")  # faces, which are drawn below; what was being written
-        shutil.copytree(folder, OUT / str(seed), dirs_exist_ok=True, copy_function=store.link, ignore=leave)
+        store.link_folder(folder, OUT / str(seed), folds.STATES, "examples.h5")  # faces, which are drawn below
     told = {"numbers": {"steps": pretrain.steps(plan), **pretrain.summarise(made)},
             "made_with": environment.made_with("pretrain", "", *before, processor=engine.processor(device))}
     store.write_json(OUT / "summary.json", {**summary, "classes": list(classes), "clips": len(clips), **told})

@@ -1,6 +1,5 @@
 """train: leave-one-subject-out folds -> data/folds/<seed>/<subject>/, and the pretrained network's own predictions."""
 
-import shutil
 from pathlib import Path
 
 from mer import params
@@ -24,7 +23,7 @@ def run() -> None:
     clips, classes = entries.collect(DATA, sets)
     before = tasks.pretraining(p)
     earlier = environment.reused("train", p.datasets, DATA / "latents", DATA / "pretrained")
-    decides = graph.inputs("train", p, of=p.datasets, besides=("seeds",))
+    decides = graph.inputs("train", p, of=p.datasets, besides=("seeds", "train.workers"))
     scratch = parallel.scratch_dir("train", decides, device, model=p.model)
     cost.begin("train", decides, device, p.seeds, scratch=scratch, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, DATA / "pretrained" if before else None, scratch, device)
@@ -40,8 +39,7 @@ def run() -> None:
         [fold.name, clips[i].clip.clip_id, clips[i].subject] for fold in folds.split(plan) for i in fold.test])
     made = [folds.folder(plan, seed, fold) for seed, fold in jobs]
     for one in made:
-        shutil.copytree(one, OUT / one.relative_to(scratch), dirs_exist_ok=True, copy_function=store.link,
-                        ignore=shutil.ignore_patterns("*.tmp"))
+        store.link_folder(one, OUT / one.relative_to(scratch), folds.STATES)
     store.write_json(OUT / "summary.json", {
         "model": p.model, "datasets": list(p.datasets), "classes": p.classes, "class_names": list(classes),
         "protocol": p.protocol, "profile": p.profile, "seeds": list(p.seeds), "selection": list(p.selection),

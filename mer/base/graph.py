@@ -146,7 +146,7 @@ def inputs(stage: str, p, *, item: str = "", of: tuple[str, ...] | None = None,
     Args:
         p: the parameters, with the stage's sections; what `profiles` fills in stands in them.
         item: the stage's dataset; of: the datasets whose part of a store with a folder per dataset is read, None = all.
-        besides: parameters that only say which items there are, each of which is kept by itself.
+        besides: parameters that only say which items there are, each of which is kept by itself, or how many at once.
     """
     told = declared(stage)
     names = [name if isinstance(name, str) else next(iter(name)) for name in told.get("params", [])]

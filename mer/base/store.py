@@ -225,6 +225,12 @@ def link(source: str | Path, target: str | Path) -> None:
         temporary.unlink(missing_ok=True)  # a rename to another name of the same file does nothing
 
 
+def link_folder(source: str | Path, target: str | Path, *leave: str) -> None:
+    """`link` every file of a folder, but those whose names are like one of the patterns `leave`, or being written."""
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=link,
+                    ignore=shutil.ignore_patterns(".*.tmp", *leave))
+
+
 def read_shard(path: str | Path, names: Iterable[str] | None = None,) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
     """Read one shard whole: ({clip id: {name: array}}, attrs); with `names`, only those arrays of each clip.
 

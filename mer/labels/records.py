@@ -142,13 +142,12 @@ def each(folder: str | Path, clips: Iterable[Clip],
             its store's summary.json tells of.
     """
     folder = Path(folder)
-    told = folder / "summary.json"
-    reasons, digests = _accounts(folder, told.stat().st_mtime_ns if told.is_file() else 0)
+    reasons, _ = _accounts(folder)
     names = None if names is None else tuple(names)
     wanted = (clip for clip in clips if clip.clip_id not in reasons)
     for name, group in itertools.groupby(wanted, lambda clip: shard_name(clip.subject)):
         with store.Shard(folder / name) as shard:
-            store.refuse_other(folder / name, digests.get(name))
+            refuse_other(folder / name)
             for clip in group:
                 if clip.clip_id not in shard:
                     raise MerError(f"{folder.as_posix()}: clip {clip.clip_id} is neither labelled nor excluded; the "
@@ -167,9 +166,23 @@ def one(folder: str | Path, clip: Clip, names: Iterable[str] | None = None) -> R
     return next(each(folder, [clip], names))[1]
 
 
-@functools.lru_cache(maxsize=8)
-def _accounts(folder: Path, changed: int) -> tuple[set[str], dict[str, str]]:
+def refuse_other(path: Path) -> None:
+    """Refuse a shard that is another than its store's summary.json tells of.
+
+    Raises:
+        MerError: names it, or the summary that is missing.
+    """
+    store.refuse_other(path, _accounts(path.parent)[1].get(path.name))
+
+
+def _accounts(folder: Path) -> tuple[set[str], dict[str, str]]:
     """The ids of a store's excluded clips, and its shards' digests, which stores of before do not tell."""
+    told = folder / "summary.json"
+    return _read_accounts(folder, told.stat().st_mtime_ns if told.is_file() else 0)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_accounts(folder: Path, changed: int) -> tuple[set[str], dict[str, str]]:
     summary = store.read_json(folder / "summary.json")
     return {entry["clip_id"] for entry in summary["excluded"]}, summary.get("shards", {})
 

@@ -22,6 +22,7 @@ from mer.training import checkpoint, engine, gradients
 from mer.training import task as tasks
 from mer.training.batches import Clips, Entry
 
+STATES = "state*.pt"  # resume states, which a kill may leave beside what is finished
 SHARED = ".clips.pt"  # in the scratch folder; hidden, since it is no finished fold
 
 

@@ -16,6 +16,7 @@ from mer.base import disk, graph, store
 from mer.base.errors import MerError
 from mer.datasets.clips import write_clips
 from mer.labels import dynamic_image, flow, listing, records, shards
+from mer.training import folds
 
 FRAMES, SIDE = 64, 128  # of a clip, a megabyte
 RNG = np.random.default_rng(0)
@@ -133,6 +134,18 @@ def test_what_cannot_be_linked_is_copied(tmp_path, monkeypatch):
     store.link(tmp_path / "a", tmp_path / "deep/b")
     store.link(tmp_path / "a", tmp_path / "deep/b")  # the same file already
     assert os.stat(tmp_path / "a").st_nlink == 2 and [p.name for p in (tmp_path / "deep").iterdir()] == ["b"]
+
+
+def test_what_a_kill_left_beside_a_finished_network_is_no_product(tmp_path):
+    made, out = tmp_path / "made/0", tmp_path / "out/0"
+    made.mkdir(parents=True)
+    for name in ("log.csv", "model.pt", "state.pt", "state-inner.pt", ".model.pt.7.tmp"):
+        (made / name).write_text(name)
+    for _ in range(2):
+        store.link_folder(made, out, folds.STATES)
+        assert sorted(path.name for path in out.iterdir()) == ["log.csv", "model.pt"]
+    store.write_text(out / "log.csv", "another run's")  # a new file: what was linked stays as it is
+    assert (made / "log.csv").read_text() == "log.csv"
 
 
 def test_another_shard_than_the_summary_tells_of_is_refused(project):

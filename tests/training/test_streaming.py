@@ -81,12 +81,15 @@ def load(p, data):
     return plan.task.load(data, plan.entries, "cpu")
 
 
-def changed(data, stage, name, change):
-    """Change an array of the clip s02_happy; without its checksum, unless `change` is of bytes."""
+def changed(data, stage, name, change, summed=True):
+    """Change an array of the clip s02_happy; `summed`: its store's summary.json tells of it, as if it was made so."""
     path = data / stage / "own/s02.h5"
     found = {clip: dict(arrays) for clip, arrays in records.store.read_shard(path)[0].items()}
     found["s02_happy"][name] = change(found["s02_happy"][name].copy())
     records.store.write_shard(path, found)
+    summary = records.store.read_json(path.parent / "summary.json")
+    told = summary["shards"] | {path.name: records.store.digest(path)} if summed else summary["shards"]
+    records.store.write_json(path.parent / "summary.json", {**summary, "shards": told})
 
 
 def damaged(data):
@@ -109,6 +112,8 @@ SPOILED = {
         lambda data: changed(data, "flow", "index", lambda index: index + 1),
     r"s02\.h5: clip s02_happy, frames: uint8, \(5, 100, 144\); expected uint8, \(..., 144, 144\)":
         lambda data: changed(data, "aligned", "frames", lambda frames: frames[:, :100]),
+    r"aligned/own/s02\.h5: not the shard that the summary.json beside it tells of":
+        lambda data: changed(data, "aligned", "frames", lambda frames: 255 - frames, summed=False),
     r"flow/own: clip s02_happy is neither labelled nor excluded": lambda data: (data / "flow/own/s02.h5").write_bytes(
         (data / "flow/own/s01.h5").read_bytes()),
     r"s02\.h5: no such shard": lambda data: (data / "flow/own/s02.h5").unlink(),

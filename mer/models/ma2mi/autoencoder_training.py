@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mer.base import store
 from mer.base.columns import Column
-from mer.labels import located
+from mer.datasets.clips import read_clips
+from mer.labels import located, records
 from mer.models.ma2mi import pairs
 from mer.models.ma2mi.autoencoder import ConvAe
 from mer.models.ma2mi.losses import KL_WEIGHT, conv_ae_losses
@@ -105,7 +106,7 @@ def run(p, stores: list[Path], scratch: Path, out: Path, device: str) -> dict[st
     Resumes at a step from `scratch`. Returns the mean absolute error on held-out clips, in grey levels of 0..255, and
     beside it that of the mean picture.
     """
-    clips = [clip for folder in stores for clip in located.labelled(folder)]
+    clips = [clip for folder in stores for clip in records.labelled(folder, read_clips(folder / "clips.csv"))]
     column = located.columns(stores[0].parent, clips, ("frames",))["frames"]
     every = np.arange(len(clips))
     held, kept = (every[::HELD_OUT], every[every % HELD_OUT > 0]) if len(clips) >= HELD_OUT else (every[:1], every)

@@ -62,7 +62,8 @@ def encode(autoencoder: SdVae | ConvAe, data: Path, dataset: str, out: Path, *, 
     from mer.base import disk, environment, parallel  # here: a bare GPU machine that trains has no progress bar
 
     folder = data / "aligned" / dataset
-    summary, clips = store.read_json(folder / "summary.json"), located.labelled(folder)
+    summary, every = store.read_json(folder / "summary.json"), read_clips(folder / "clips.csv")
+    clips = records.labelled(folder, every)
     frames = located.columns(data / "aligned", clips, ("frames",))["frames"]
     if clips:
         one = encode_clip(autoencoder, frames.whole(0)[:1], crop=crop, size=size)
@@ -76,7 +77,7 @@ def encode(autoencoder: SdVae | ConvAe, data: Path, dataset: str, out: Path, *, 
         lazy = {clip.clip_id: _Lazy(functools.partial(made, i)) for i, clip in enumerate(clips)}
         counts = {"clips": len(clips), "frames": int(frames.length.sum())}
         before = {**summary, "made_with": environment.made_with("latents", dataset, summary)}
-        records.write(out / dataset, "latents", read_clips(folder / "clips.csv"), lazy, before=before,
+        records.write(out / dataset, "latents", every, lazy, before=before,
                       summary={"dataset": dataset, **counts},
                       attrs={"units": "scaled latents; first axis: upright, mirrored", "crop": crop, "size": size})
     return counts
