@@ -440,6 +440,7 @@ GREY = np.full((80, 60), 128, np.uint8)
     (["grey", "--onset", 8], "grey: 1 frame from onset 8 to offset 8; motion needs at least 2"),
     (["broken"], "img5.png: truncated PNG"),
     (["grey", "--fold", "synthetic/s09"], "--fold synthetic/s09: the run has no such fold; did you mean synthetic/s0"),
+    (["grey", "--fold", "@"], "--fold @: the run has no such fold; it has synthetic/s0"),
     (["grey", "--fold", "s02"], "did you mean synthetic/s02?"),
     (["grey", "--seed", 7], "--seed 7: the run has seeds 0"),
     (["grey", "--run", "empty"], "empty: no finished run (empty/data/folds/summary.json is not there) and no export; "

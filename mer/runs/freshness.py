@@ -15,6 +15,7 @@ from mer.params import Params
 METRICS, DETAILS = f"reports/{results.METRICS}", f"reports/{results.DETAILS}"
 LABELS = ("landmarks", "align")  # the stages of what every model sees
 NETWORKS = (*LABELS, "train")  # and those on a clip's way to its scores
+ABSENT = object()  # the value of a key that is not there
 ABOUT = ("model", "datasets", "classes", "protocol", "profile", "seeds", "shuffle_labels")  # of params.yaml and summary
 
 
@@ -45,7 +46,7 @@ def refuse(params: str, lock: str | None, *, stages: tuple[str, ...] = NETWORKS,
                 value = value.get(word) if isinstance(value, dict) else None
             if value != then:
                 key, value, then = _leaf(key, value, then)
-                raise MerError(f"params.yaml: {key} = {value!r}, but the finished run was made with {then!r} "
+                raise MerError(f"params.yaml: {_said(key, value)}, but the finished run was made {_with(then)} "
                                f"(dvc.lock, stage {name}); put it back, or run `dvc repro`")
 
 
@@ -76,6 +77,15 @@ def _leaf(key: str, value: object, then: object) -> tuple[str, object, object]:
     """The first key below `key` whose values differ."""
     if isinstance(value, dict) and isinstance(then, dict):
         for name in {**then, **value}:
-            if value.get(name) != then.get(name):
-                return _leaf(f"{key}.{name}", value.get(name), then.get(name))
+            here, there = value.get(name, ABSENT), then.get(name, ABSENT)  # a new key is another than one of null
+            if here != there:
+                return _leaf(f"{key}.{name}", here, there)
     return key, value, then
+
+
+def _said(key: str, value: object) -> str:
+    return f"{key} is not there" if value is ABSENT else f"{key} = {value!r}"
+
+
+def _with(then: object) -> str:
+    return "without that key" if then is ABSENT else f"with {then!r}"

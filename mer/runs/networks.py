@@ -33,7 +33,7 @@ def choose(run: Run, fold: str = "all", seed: int | None = None) -> tuple[Networ
         # a fold is called after its subject, whose dataset is easily left out
         near = [name for name in names if name.split("/")[-1] == fold] or difflib.get_close_matches(fold, names, 1, 0.4)
         raise MerError(f"--fold {fold}: the run has no such fold" + (f"; did you mean {near[0]}?" if near else "")
-                       + f" It has {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}, or all")
+                       + f"; it has {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}, or all")
     found = tuple(n for n in run.networks if fold in ("all", n.fold) and seed in (None, n.seed))
     missing = [n.file for n in found if not n.file.is_file()]
     if missing and not run.params.train.keep_checkpoints:

@@ -97,9 +97,13 @@ def test_a_summary_of_other_parameters_is_refused_but_not_by_who_reads_label_sto
 @pytest.mark.parametrize(("then", "message"), [
     ({"align@synthetic": {"align": {"size": 1}}}, "align.size = 2, but the finished run was made with 1 .*align@synth"),
     ({"train": {"lr": 0.1}}, r"lr = 0.2, but the finished run was made with 0.1 \(dvc.lock, stage train\)"),
+    ({"align@synthetic": {"align": {}}}, "align.size = 2, but the finished run was made without that key "),
+    ({"train": {"batch": {}}}, r"batch.size = None, but the finished run was made without that key \("),
+    ({"train": {"batch": {"size": None, "old": None}}}, "batch.old is not there, but the finished run was made "
+     "with None "),
     ({"train": {"lr": 0.2}, "evaluate": {"lr": 0.1}, "report": {"lr": 0.1}}, None)])
 def test_one_rule_of_texts(then, message):
-    now = {"lr": 0.2, "align": {"size": 2}}
+    now = {"lr": 0.2, "align": {"size": 2}, "batch": {"size": None}}
     lock = yaml.safe_dump({"stages": {name: {"params": {"params.yaml": values}} for name, values in then.items()}})
     if message is None:
         freshness.refuse(yaml.safe_dump(now), lock)
