@@ -6,6 +6,7 @@ For the tests that run `dvc` for real, and for tests/bench/demo.py.
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,7 +75,8 @@ def write_params(path: Path, changes: dict) -> None:
         if isinstance(value, dict):
             assert set(value) <= set(values[key]), key
         values[key] = {**values[key], **value} if isinstance(value, dict) else value
-    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    text = yaml.safe_dump(values, sort_keys=False)
+    path.write_text(re.sub(r": null$", ":", text, flags=re.MULTILINE), encoding="utf-8")  # as DVC writes nothing
 
 
 def miniature(target: Path) -> Path:

@@ -16,7 +16,7 @@ import pipeline
 import pytest
 import yaml
 from raw_releases import micro
-from test_releases_graph import faces
+from test_releases_graph import faces, frames_of
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def prepare(root: Path) -> None:
     """What a user does: put the releases there, tell DVC and Git of them. And few training steps."""
     pictures = faces(root)
     for name, writer in (("casme2", micro.write_casme2), ("samm", micro.write_samm), ("mmew", micro.write_mmew)):
-        writer(root / "data/raw" / name, frame=lambda i: pictures[i % len(pictures)])
+        writer(root / "data/raw" / name, frame=frames_of(pictures))
     params = yaml.safe_load((root / "params.yaml").read_text())
     for key, value in FEW.items():
         params[key] = {**params[key], **value} if isinstance(value, dict) else value

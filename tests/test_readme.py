@@ -48,7 +48,8 @@ NOT_RUN = {
     **{f"python -m mer.datasets {name}": "named only; other lines have its arguments"
        for name in ("diff", "frames", "page")},
     **{f"python -m mer.{name}": "named only; other lines have its arguments" for name in (
-        "compare --clips", "compare --clips FILE", "tune --inside", "datasets check --dataset samm_long")},
+        "compare --clips", "compare --clips FILE", "compare HEAD", "tune", "tune --inside",
+        "datasets check --dataset samm_long")},
     "mer": "named only; other lines have its commands",
     "pytest": "this is it",
     "python tests/faults/campaign.py --kind signals kills full --seed 0 --minutes 60 --log faults.jsonl":
