@@ -12,6 +12,7 @@ import shutil
 import signal
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import joblib
@@ -127,6 +128,7 @@ def _interrupts_held():
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # its start, otherwise within, would let interrupts through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -136,4 +138,6 @@ def _interrupts_held():
 
 def _indexed(fn: Callable, index: int, item: object, parent: int) -> tuple[int, object, dict[str, int]]:
     orphans.leave_with(parent)
+    if os.getpid() != parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a worker that was started otherwise; its parent ends it
     return index, fn(item), memory.peak()

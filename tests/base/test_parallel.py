@@ -1,13 +1,18 @@
 """The map over work items: order, resume, errors from workers."""
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mer.base import graph, parallel, scratch, store
 from mer.base.errors import MerError
+
+ROOT = Path(__file__).parents[2]
 
 
 def double(item):
@@ -79,3 +84,18 @@ def test_a_digest_changes_with_content_and_names(tmp_path):
     second = graph.digest(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
     assert len({first, second, graph.digest(tmp_path)}) == 3
+
+
+def held(_):
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no signal masks on this system")
+def test_workers_never_see_ctrl_c_from_their_start_on():
+    """Of a process that has started none before: what loky starts first lets signals through again."""
+    code = ("from base.test_parallel import held; from mer.base import parallel; "
+            "print(parallel.run_items(held, [(str(i), i) for i in range(4)], desc='d', unit='u', workers=2), held(0))")
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": path})
+    assert done.stdout == "[True, True, True, True] False\n", done.stderr
