@@ -94,6 +94,7 @@ NOT_RUN = {
     "python tests/bench/scaling.py --quick": "a measurement of minutes",
     "python tests/bench/scaling.py --times 1 8 --subjects 1 --stages landmarks align flow": "likewise",
     "python tests/bench/mol_step.py": "a measurement of minutes",
+    "python tests/studies/plateau.py --steps 1400": "an hour",
     "python tests/bench/processors.py": "minutes, and needs an emulator",
     "python tests/bench/ma2mi_step.py --size 64 --width 0.25 --dit 64,2,4 --batch 8": "a measurement of minutes",
     "python tests/bench/versions.py opencv-contrib-python==4.10.0.84 opencv-contrib-python==5.1.0.95":
