@@ -1,5 +1,7 @@
 """Before any test imports numpy or torch: the same instruction set as in the stages. And which tests are quick."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marks = {mark.name for mark in item.iter_markers()}
         if item.path not in LONG_PATHS and not marks & {"slow", "gpu", "browser"}:
             item.add_marker("quick")
+
+
+@pytest.fixture(autouse=True)
+def _own_workers() -> Iterator[None]:
+    """Processes of a map stay for the next one, in the folder where they were started: not for that of another test."""
+    yield
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    if loky is not None and loky._executor is not None:
+        loky._executor.shutdown(wait=True, kill_workers=True)
