@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mer import params
-from mer.base import knobs, parallel, store
+from mer.base import knobs, store
 from mer.base.command import prog
 from mer.base.errors import MerError, main
+from mer.base.scratch import scratch_dir
 from mer.datasets.class_sets import label_set
 from mer.runs import freshness
 from mer.runs.finished import open_run
@@ -94,7 +95,7 @@ def run() -> None:
             raise MerError(f"tune: --leave-out {name}; expected of {', '.join(sorted(people))}")
     clips = tuple(entry for entry in clips if entry.subject not in asked.leave_out)
     people -= set(asked.leave_out)
-    plans = {value: folds.Plan(changed, DATA, clips, classes, None, parallel.scratch_dir("tune"), device)
+    plans = {value: folds.Plan(changed, DATA, clips, classes, None, scratch_dir("tune"), device)
              for value, changed in settings.items()}
     if asked.inside:
         _inside(key, plans, asked.subjects)

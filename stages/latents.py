@@ -8,8 +8,9 @@ import argparse
 from pathlib import Path
 
 from mer import params
-from mer.base import cost, environment, graph, parallel, store
+from mer.base import cost, environment, graph, store
 from mer.base.errors import main
+from mer.base.scratch import clear_scratch, scratch_dir
 from mer.models.ma2mi.config import needs_latents
 
 DATA, OUT = Path("data"), Path("data/latents")
@@ -36,7 +37,7 @@ def run() -> None:
     before = environment.read(*(DATA / "aligned" / name for name in encoded))
     environment.tell("latents", before)
     decides = graph.inputs("latents", p, of=tuple(encoded)), device
-    scratch = parallel.scratch_dir("latents", *decides)
+    scratch = scratch_dir("latents", *decides)
     cost.begin("latents", *decides, scratch=scratch)
     summary = {"clips": 0, "frames": 0}
     if cfg.autoencoder == "conv_ae":
@@ -51,7 +52,7 @@ def run() -> None:
     print(f"latents: {summary['frames']} frames of {summary['clips']} clips of {', '.join(encoded)}, upright and "
           f"mirrored, by {named['kind']} (SHA-256 {named['sha256'][:12]})")
     cost.end("latents")
-    parallel.clear_scratch("latents")
+    clear_scratch("latents")
 
 
 if __name__ == "__main__":

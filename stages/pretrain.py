@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 from mer import params
-from mer.base import cost, environment, graph, parallel, store
+from mer.base import cost, environment, graph, store
 from mer.base.errors import main
+from mer.base.scratch import clear_scratch, scratch_dir
 from mer.datasets.class_sets import label_set
 from mer.datasets.releases import is_synthetic
 
@@ -37,7 +38,7 @@ def run() -> None:
     clips, classes = entries.collect(DATA, sets, unlabelled=not task.labelled)
     before = environment.reused("pretrain", p.pretrain.sources, DATA / "latents")
     decides = graph.inputs("pretrain", p, of=p.pretrain.sources, besides=("datasets", "seeds"))
-    scratch = parallel.scratch_dir("pretrain", decides, device, model=p.model)
+    scratch = scratch_dir("pretrain", decides, device, model=p.model)
     cost.begin("pretrain", decides, device, p.seeds, scratch=scratch, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, None, scratch, device)
     print(f"pretrain: {len(clips)} clips of {', '.join(p.pretrain.sources)}, {pretrain.steps(plan)} steps on {device}")
@@ -51,7 +52,7 @@ def run() -> None:
     pretraining_plots.draw(list(made.values()), PLOTS, is_synthetic(p.pretrain.sources), p.model)
     cost.end("pretrain", (folder / "log.csv" for folder in made.values()))
     # kept: `data/aligned` holds all datasets, so DVC runs this again when only the micro-expression release changes
-    parallel.clear_scratch("pretrain", keep=scratch)
+    clear_scratch("pretrain", keep=scratch)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from mer import params
-from mer.base import cost, environment, graph, parallel, store
+from mer.base import cost, environment, graph, store
 from mer.base.errors import main
+from mer.base.scratch import clear_scratch, scratch_dir
 from mer.datasets import lists
 from mer.datasets.class_sets import label_set
 
@@ -24,7 +25,7 @@ def run() -> None:
     before = tasks.pretraining(p)
     earlier = environment.reused("train", p.datasets, DATA / "latents", DATA / "pretrained")
     decides = graph.inputs("train", p, of=p.datasets, besides=("seeds", "train.workers"))
-    scratch = parallel.scratch_dir("train", decides, device, model=p.model)
+    scratch = scratch_dir("train", decides, device, model=p.model)
     cost.begin("train", decides, device, p.seeds, scratch=scratch, model=p.model)
     plan = folds.Plan(p, DATA, clips, classes, DATA / "pretrained" if before else None, scratch, device)
     jobs = [(seed, fold) for seed in p.seeds for fold in folds.split(plan)]
@@ -49,7 +50,7 @@ def run() -> None:
         "shuffle_labels": p.shuffle_labels, "without_apex": sum(e.clip.apex is None for e in clips),
         "made_with": environment.made_with("train", "", *earlier, processor=engine.processor(device))})
     cost.end("train", (done / "log.csv" for done in made), networks=1 + ("inner" in p.selection))
-    parallel.clear_scratch("train")
+    clear_scratch("train")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ _begun: dict[str, tuple[str, bool, float]] = {}  # stage -> key, continued, when
 def begin(name: str, *inputs: object, scratch: Path | None = None, model: str = "") -> None:
     """Call it when what decides the products of a stage (`align@D`) is known, and before `scratch` is worked in.
 
-    inputs: as of `parallel.scratch_dir`, with nothing that holds on this machine alone (times of change, paths).
+    inputs: as of `scratch.scratch_dir`, with nothing that holds on this machine alone (times of change, paths).
     """
     stage = name.split("@")[0]
     decides = [store.SCHEMA, environment.versions(stage), graph.code(stage, model), *inputs]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mer.base import cost, disk, environment, graph, knobs, parallel, store
 from mer.base.errors import main
-from mer.base.scratch import work
+from mer.base.scratch import clear_scratch, scratch_dir, work
 from mer.datasets import clips as clip_table
 from mer.datasets.clips import Clip
 from mer.labels import shards
@@ -56,8 +56,8 @@ def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[t
     items, name, attrs = list(items), f"{stage}@{dataset}", {**attrs, "made_with": before.get("made_with", {})}
     wanted = shards.subjects(clips, {clip_id for clip_id, _ in items})
     decides = [graph.inputs(stage, p, item=dataset), *inputs]
-    scratch = parallel.scratch_dir(name, *decides, state)
-    parallel.clear_scratch(name, keep=scratch)
+    scratch = scratch_dir(name, *decides, state)
+    clear_scratch(name, keep=scratch)
     workers = min(p.parallel.workers or parallel.cores(), len(wanted) or 1)  # each joins a shard of what is there
     disk.ask(f"{stage} {dataset}", size * (1 + workers / (len(wanted) or 1)) - disk.used(scratch.rglob("*")),
              scratch, Path("data"))
@@ -75,4 +75,4 @@ def label(stage: str, dataset: str, fn: Callable[..., Record], items: Iterable[t
 def done(stage: str, dataset: str) -> None:
     """The stage's store is complete: write what it cost, drop the finished clips kept for a restart."""
     cost.end(f"{stage}@{dataset}")
-    parallel.clear_scratch(f"{stage}@{dataset}")
+    clear_scratch(f"{stage}@{dataset}")

@@ -12,6 +12,7 @@ import yaml
 
 from mer.base import cost, memory, parallel, store
 from mer.base.errors import MerError
+from mer.base.scratch import scratch_dir
 
 
 def test_every_stage_with_a_record_is_collected_and_no_other():
@@ -101,7 +102,7 @@ def test_steps_are_the_lines_of_the_logs_and_their_rate_is_unknown_where_some_we
         store.write_csv(project / f"{name}.csv", ["step", "total"], [[1, 0.5], [2, 0.4], [3, 0.3]])
     record = stage("train", logs=project.glob("*.csv"), networks=2)
     assert record["steps"] == 12 and record["steps_per_second"] > 0
-    scratch = parallel.scratch_dir("train", 1)
+    scratch = scratch_dir("train", 1)
     (scratch / ".half.tmp").touch()
     cost.begin("train", 2, scratch=scratch)
     cost.end("train")

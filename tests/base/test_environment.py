@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mer import doctor
-from mer.base import environment, parallel, store
+from mer.base import environment, scratch, store
 from mer.base.graph import PAGES, closure
 from mer.labels import records
 
@@ -83,10 +83,10 @@ def test_doctor_names_products_of_other_versions_and_products_of_several(monkeyp
 
 def test_a_restart_under_other_versions_begins_anew(monkeypatch, tmp_path):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    first = parallel.scratch_dir("flow", 1)
-    assert parallel.scratch_dir("flow", 1) == first
+    first = scratch.scratch_dir("flow", 1)
+    assert scratch.scratch_dir("flow", 1) == first
     other_opencv(monkeypatch)
-    assert parallel.scratch_dir("flow", 1) != first
+    assert scratch.scratch_dir("flow", 1) != first
 
 
 def test_mixed_tells_the_versions_and_their_stages():

@@ -54,26 +54,26 @@ def test_an_error_in_a_worker_process_arrives_as_it_is():
 
 def test_the_scratch_folder_depends_on_every_input(monkeypatch, tmp_path):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    one = parallel.scratch_dir("flow", {"sets": 1}, "digest")
-    assert one == parallel.scratch_dir("flow", {"sets": 1}, "digest")
+    one = scratch.scratch_dir("flow", {"sets": 1}, "digest")
+    assert one == scratch.scratch_dir("flow", {"sets": 1}, "digest")
     others = [("flow", {"sets": 2}, "digest"), ("flow", {"sets": 1}, "d"), ("align", {"sets": 1}, "digest")]
-    assert len({one, *(parallel.scratch_dir(*words) for words in others)}) == 4
-    parallel.clear_scratch("flow", keep=one)
+    assert len({one, *(scratch.scratch_dir(*words) for words in others)}) == 4
+    scratch.clear_scratch("flow", keep=one)
     assert one.exists()
-    parallel.clear_scratch("flow")
+    scratch.clear_scratch("flow")
     assert not one.exists()
 
 
 def test_another_run_waits_for_the_folder_and_does_not_clear_it(monkeypatch, tmp_path):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    mine = parallel.scratch_dir("flow", 1)
+    mine = scratch.scratch_dir("flow", 1)
     (mine / "clip.h5").touch()
-    other = ("from mer.base import parallel; parallel.clear_scratch('flow'); parallel.scratch_dir('flow', 2); "
-             "folder = parallel.scratch_dir('flow', 1); print(sorted(path.name for path in folder.iterdir()))")
+    other = ("from mer.base import scratch; scratch.clear_scratch('flow'); scratch.scratch_dir('flow', 2); "
+             "folder = scratch.scratch_dir('flow', 1); print(sorted(path.name for path in folder.iterdir()))")
     process = subprocess.Popen([sys.executable, "-c", other], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline() == "flow: waiting for another run that makes the same\n"
     assert (mine / "clip.h5").exists() and len(list(mine.parent.iterdir())) == 2 and process.poll() is None
-    parallel.clear_scratch("flow")  # leaves the other's own folder
+    scratch.clear_scratch("flow")  # leaves the other's own folder
     assert process.communicate(timeout=60)[0] == "[]\n" and process.returncode == 0
 
 

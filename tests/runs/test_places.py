@@ -83,7 +83,7 @@ def test_without_file_locks_shards_are_read_and_written(tmp_path, no_locks):
 
 
 def test_without_file_locks_a_stage_names_the_cause(tmp_path, no_locks):
-    done = run("from mer.base import parallel; parallel.scratch_dir('flow@mine')", tmp_path, no_locks)
+    done = run("from mer.base import scratch; scratch.scratch_dir('flow@mine')", tmp_path, no_locks)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
     assert "this file system gives no locks: make .scratch a link to a folder on a local disk" in done.stderr
     assert "delete" not in done.stderr

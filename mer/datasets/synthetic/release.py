@@ -19,6 +19,7 @@ import numpy as np
 
 from mer.base import cost, disk, environment, parallel, store
 from mer.base.knobs import HERE, Parallel
+from mer.base.scratch import clear_scratch, scratch_dir
 from mer.datasets.synthetic.plan import Release, Settings, releases
 from mer.datasets.synthetic.render import MAX_GRADIENT, Subject
 from mer.datasets.synthetic.script import Script, write_script
@@ -97,8 +98,8 @@ def make(cfg: Settings, folders: tuple[Path, Path], *, on: Parallel = HERE) -> N
         MerError: an unknown class word in `cfg.classes`.
     """
     plans = releases(cfg)
-    scratch = parallel.scratch_dir("synthesize", *map(asdict, plans))
-    parallel.clear_scratch("synthesize", keep=scratch)
+    scratch = scratch_dir("synthesize", *map(asdict, plans))
+    clear_scratch("synthesize", keep=scratch)
     disk.ask("synthesize", sum(map(size, plans)) - disk.used(scratch.rglob("*")), scratch, *folders)
     cost.begin("synthesize", *map(asdict, plans), scratch=scratch)
     for left_over in scratch.glob("*/*/.*.tmp"):
@@ -120,4 +121,4 @@ def make(cfg: Settings, folders: tuple[Path, Path], *, on: Parallel = HERE) -> N
             shutil.rmtree(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(scratch / plan.name, folder)
-    parallel.clear_scratch("synthesize")
+    clear_scratch("synthesize")
