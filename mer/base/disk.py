@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from mer.base.errors import MerError
+from mer.base.errors import MerError, nearest_folder
 
 LARGE = 10**9  # bytes from which a need is told of
 
@@ -24,7 +24,7 @@ def ask(stage: str, need: float, *folders: Path) -> None:
     Raises:
         MerError: names the need, what is free, and where.
     """
-    disks = {os.stat(place).st_dev: place for place in map(_there, folders)}
+    disks = {os.stat(place).st_dev: place for place in map(nearest_folder, folders)}
     for place in disks.values():
         free = shutil.disk_usage(place).free
         about = f"{stage}: needs about {words(need)} of disk, {words(free)} are free in {place.as_posix()}"
@@ -32,11 +32,6 @@ def ask(stage: str, need: float, *folders: Path) -> None:
             raise MerError(f"{about}; make room there, and run the same command again")
         if need >= LARGE:
             print(about)
-
-
-def _there(folder: Path) -> Path:
-    """A folder, or the nearest above it that exists."""
-    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
 
 
 def used(files: Iterable[Path]) -> int:

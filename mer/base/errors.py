@@ -83,8 +83,7 @@ def refused(error: OSError) -> str:
     if number in FULL:
         # where nobody told the file: the fullest of the places that are written to
         path = path or min(filter(os.path.isdir, WRITTEN), key=_free)
-        place, needed = Path(path).absolute(), getattr(error, "needed", 0)
-        free = _free(next(parent for parent in (place, *place.parents) if parent.is_dir()))
+        needed, free = getattr(error, "needed", 0), _free(nearest_folder(Path(path)))
         hint = (f"{_size(needed)} are needed, " if needed else "") + (
             f"{_size(free)} are free there; make room and run the same command again, "
             "finished items are kept")
@@ -130,6 +129,11 @@ def _path(error: OSError) -> str:
         return str(error.args[0][0][1])
     named = re.search(r"name\s*=\s*'([^']+)'", str(error))
     return str(error.filename or (named[1] if named else ""))
+
+
+def nearest_folder(path: Path) -> Path:
+    """A folder, or the nearest above it that exists."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.is_dir())
 
 
 def _free(folder: str | Path) -> int:

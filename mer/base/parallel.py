@@ -72,6 +72,4 @@ def _interrupts_held():
 
 def _indexed(fn: Callable, index: int, item: object, parent: int) -> tuple[int, object, dict[str, int]]:
     orphans.leave_with(parent)
-    if os.getpid() != parent:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a worker that was started otherwise; its parent ends it
     return index, fn(item), memory.peak()

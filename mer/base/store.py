@@ -231,7 +231,7 @@ def link_folder(source: str | Path, target: str | Path, *leave: str) -> None:
                     ignore=shutil.ignore_patterns(".*.tmp", *leave))
 
 
-def read_shard(path: str | Path, names: Iterable[str] | None = None,) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
+def read_shard(path: str | Path, names: Iterable[str] | None = None) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
     """Read one shard whole: ({clip id: {name: array}}, attrs); with `names`, only those arrays of each clip.
 
     Raises:

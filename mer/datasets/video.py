@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mer.base import hearing, parallel
+from mer.base import hearing, terminal
 from mer.base.errors import MerError
 from mer.datasets.clips import IMAGE_SUFFIXES
 from mer.datasets.tree import VIDEOS, video_files
@@ -188,7 +188,7 @@ def convert(path: Path, out: Path, *, form: str = "png", quality: int = 95, name
         raise MerError(f"{out}: {error.strerror}; expected a folder that can be written") from error
     todo = [(film, folder) for film, folder in jobs if not is_done(folder)]
     lines, failed, frames = [], [], 0
-    for film, folder in parallel.progress(todo, total=len(jobs), initial=len(jobs) - len(todo), desc="frames",
+    for film, folder in terminal.progress(todo, total=len(jobs), initial=len(jobs) - len(todo), desc="frames",
                                           unit="film"):
         try:
             found = write_frames(film, folder, form=form, quality=quality, name=name, first=first)

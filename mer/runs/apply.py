@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mer import params
-from mer.base import parallel
+from mer.base import terminal
 from mer.base.errors import MerError
 from mer.datasets.clips import Clip, raw_root, read_clips
 from mer.datasets.releases import is_synthetic
@@ -73,11 +73,11 @@ def store_clip(p, film: Footage, clip: Clip, data: Path, warn: Callable[[str], N
     try:
         with kept.keeping(faces.dlib_models(str(predictor)), predictor, keep) as (detect, predict):
             marks = faces.label_frames(
-                lambda: parallel.progress(film.read(clip), total=count, desc="landmarks", unit="frame"), detect,
+                lambda: terminal.progress(film.read(clip), total=count, desc="landmarks", unit="frame"), detect,
                 predict, upsample_retry=p.landmarks.upsample_retry, whole_every=p.landmarks.whole_every)
         if words := doubts(marks):
             warn(words)
-        aligned = align.align_frames(parallel.progress(film.read(clip), total=count, desc="align", unit="frame"), marks,
+        aligned = align.align_frames(terminal.progress(film.read(clip), total=count, desc="align", unit="frame"), marks,
                                      **asdict(p.align))
         aligned["annotation"] = np.array([clip.onset, -1 if clip.apex is None else clip.apex, clip.offset], np.int32)
         made = {"aligned": aligned}
@@ -113,7 +113,7 @@ def judge(run: finished.Run, networks: tuple[finished.Network, ...], film: Foota
         if not method.classifies:
             raise MerError(f"{run.folder}: the run was trained without the task `mer` and names no classes")
         clips, rows = method.load(data, plan.entries, device), torch.tensor([0])
-        bar = parallel.progress(networks, total=len(networks), desc="networks", unit="network")
+        bar = terminal.progress(networks, total=len(networks), desc="networks", unit="network")
         values = [folds.probabilities(plan, load(run, network).to(device), clips, rows)[0] for network in bar]
         scores = torch.stack(values).double().numpy()
         nearest = int(np.square(scores - scores.mean(0)).sum(1).argmin())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer.base import parallel, store
+from mer.base import store, terminal
 from mer.base.errors import MerError, refused
 from mer.runs import finished, networks, tracked
 from mer.runs.finished import Network
@@ -49,7 +49,7 @@ def verify(root: Path, exports: list[Path]) -> tuple[int, list[Damage]]:
     read = _Read()
     sizes = sum(path.stat().st_size for path in [*cached, *mine, *(network.file for network in weights)])
     damaged: list[Damage] = []
-    with parallel.progress(None, total=sizes, desc="verify", unit="B", scaled=True) as bar:
+    with terminal.progress(None, total=sizes, desc="verify", unit="B", scaled=True) as bar:
         def told(path: Path, found: Damage | None) -> None:
             bar.update(path.stat().st_size if path.exists() else 0)
             if found is not None:

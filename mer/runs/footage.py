@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mer.base import parallel
+from mer.base import terminal
 from mer.base.errors import MerError
 from mer.datasets.clips import IMAGE_SUFFIXES, LARGEST, Clip, numbered_frames, safe_name, too_large
 from mer.datasets.tree import VIDEOS
@@ -50,7 +50,7 @@ def footage(path: Path) -> Footage:
         raise MerError(f"{path}: no such file or folder; expected a video, or a folder of numbered frames")
     if path.suffix.lower() in IMAGE_SUFFIXES | OTHERS:
         raise MerError(f"{path}: a single image; expected a video, or the folder of the frames")
-    with parallel.progress(None, total=None, desc="reading", unit="frame") as bar:
+    with terminal.progress(None, total=None, desc="reading", unit="frame") as bar:
         found = examine(path, lambda number, video: bar.update() and None)
     if not found.count:
         raise MerError(f"{path}: not a video that OpenCV can read; convert it (ffmpeg -i IN OUT.mp4), or extract its "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mer.base.errors import refused
+from mer.base.errors import nearest_folder, refused
 from mer.runs import tracked
 
 Told = tuple[str, str]  # OK, WARN or FAIL, and the line
@@ -67,8 +67,7 @@ def cached(root: Path) -> Iterator[Told]:
     lost = list(dict.fromkeys(path for path, md5 in needed if not tracked.place(objects, md5).is_file()))
     if not lost:
         return
-    folder = next(path for path in (objects, *objects.absolute().parents) if path.is_dir())
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(nearest_folder(objects)).free
     yield "WARN", (f"DVC cache {objects.as_posix()}: {len(lost)} products of dvc.lock are not in it, the first "
                    f"{lost[0]}: no `dvc checkout` or `dvc push` will find them; {free / 1e6:.0f} MB are free there: "
                    "make room if it was full, then `dvc commit --force`")

@@ -87,7 +87,7 @@ def run(fn: Callable, jobs: Sequence[tuple[str, object]], plan: Plan, *, desc: s
         pretraining: whether they are the networks before the folds, of a seed each.
         share: the processes have one copy of the plan's clips; without it each reads those of its jobs' plans.
     """
-    from mer.base import parallel  # here: a bare GPU machine that trains has no progress bar
+    from mer.base import parallel  # here: a bare GPU machine that trains has no joblib
 
     on = plan.params.parallel
     if not jobs:

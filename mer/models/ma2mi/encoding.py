@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mer.base import store
+from mer.base import disk, environment, store, terminal
 from mer.datasets.clips import read_clips
 from mer.labels import located, records
 from mer.models.ma2mi.autoencoder import ConvAe
@@ -59,16 +59,13 @@ def encode(autoencoder: SdVae | ConvAe, data: Path, dataset: str, out: Path, *, 
 
     A clip is read, encoded and written before the next one.
     """
-    from mer.base import disk, environment, parallel  # here: a bare GPU machine that trains has no progress bar
-
     folder = data / "aligned" / dataset
     summary, every = store.read_json(folder / "summary.json"), read_clips(folder / "clips.csv")
     clips = records.labelled(folder, every)
     frames = located.columns(data / "aligned", clips, ("frames",))["frames"]
-    if clips:
-        one = encode_clip(autoencoder, frames.whole(0)[:1], crop=crop, size=size)
-        disk.ask(f"latents {dataset}", int(frames.length.sum()) * sum(map(np.size, one.values())) * 2, out)
-    with parallel.progress(None, total=len(clips), desc=f"latents {dataset}", unit="clip") as bar:
+    one = encode_clip(autoencoder, frames.whole(0)[:1], crop=crop, size=size)
+    disk.ask(f"latents {dataset}", int(frames.length.sum()) * sum(array.nbytes for array in one.values()), out)
+    with terminal.progress(None, total=len(clips), desc=f"latents {dataset}", unit="clip") as bar:
         @functools.lru_cache(maxsize=1)  # a shard takes the arrays of one clip after another
         def made(i: int) -> dict[str, np.ndarray]:
             bar.update()
