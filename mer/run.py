@@ -56,7 +56,6 @@ def check(settings: list[str]) -> list[params.Params]:
         if not sign or key not in known:
             raise MerError(f"-S {text}: " + (f"{key} is no key of params.yaml" if sign else "expected key=value")
                            + nearest(key, known))
-    from dvc.exceptions import DvcException
     from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
     checked = []
@@ -69,7 +68,7 @@ def check(settings: list[str]) -> list[params.Params]:
                 checked.append(params.resolve(read_yaml(changed)))
         except MerError:
             raise
-        except (DvcException, Exception) as error:  # Hydra's and ANTLR's, of many kinds
+        except Exception as error:  # DVC's, Hydra's and ANTLR's, of many kinds
             cause = error.__cause__ or error
             raise MerError(f"-S {' -S '.join(settings)}: {' '.join(str(cause).split())}") from None
     return checked
@@ -77,14 +76,11 @@ def check(settings: list[str]) -> list[params.Params]:
 
 def missing(p: params.Params, *, copied: bool) -> list[str]:
     """What the experiment reads and is not there, a line each; with `copied`, also what a copy of the project lacks."""
-    if copied:
-        from mer.tables.queue import invisible  # slow to import
+    from mer.tables import queue  # slow to import
 
-        return invisible(p)
-    needed = [f"data/raw/{name}" for name in (*p.datasets, *p.pretrain.sources)
-              if name not in ("synthetic", "synthetic_macro")]
-    return [f"{path} does not exist; put it there, or link it" for path in (*needed, *params.of_model(p, "files"))
-            if not Path(path).exists()]
+    if copied:
+        return queue.invisible(p)
+    return [f"{path} does not exist; put it there, or link it" for path in queue.needed(p) if not Path(path).exists()]
 
 
 if __name__ == "__main__":

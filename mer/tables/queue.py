@@ -269,13 +269,17 @@ def _name(spec: dict, table: str, row: dict, p: Params, taken: set[str]) -> str:
     return next(text for i in range(1, 10**6) if (text := name if i == 1 else f"{name}-{i}") not in taken)
 
 
+def needed(p: Params) -> list[str]:
+    """The releases and files that the experiment reads and no stage makes."""
+    releases = [f"data/raw/{name}" for name in (*p.datasets, *p.pretrain.sources)
+                if name not in ("synthetic", "synthetic_macro")]
+    return [*releases, *params.of_model(p, "files")]
+
+
 def invisible(p: Params) -> list[str]:
     """What the experiment reads but Git and DVC do not know: the queue runs in a copy that has only what they know."""
-    needed = [f"data/raw/{name}" for name in (*p.datasets, *p.pretrain.sources)
-              if name not in ("synthetic", "synthetic_macro")]
-    needed += params.of_model(p, "files")
     problems = []
-    for path in needed:
+    for path in needed(p):
         if not Path(path).exists():
             problems.append(f"{path} does not exist; put it there before the experiments are run")
         elif not collect.git("ls-files", path, f"{path}.dvc") and Path(path).is_symlink():

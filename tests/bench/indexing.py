@@ -3,9 +3,10 @@
     python tests/bench/indexing.py
     python tests/bench/indexing.py --releases casme2
 
-CASME II: 255 clips and 17,138 frame files, empty ones, on this disk. Aff-Wild2: 546 annotated videos and 2.8 million
-frames; annotation and folders are written, the listing of a video's folder is made up (`os.listdir` is replaced), so
-that what the disk needs for 2.8 million entries is not in the number. Nothing is extrapolated.
+CASME II: 255 clips and 17,138 frame files on this disk. Aff-Wild2: 546 annotated videos and 2.8 million frames;
+annotation, folders and the first frame of each clip are written, the listing of a video's folder is made up
+(`os.listdir` is replaced), so that what the disk needs for 2.8 million entries is not in the number. A frame file holds
+its own name, since no two people's may be alike. Nothing is extrapolated.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def casme2(root: Path) -> int:
         folder = root / f"CASME2-RAW/sub{subject:02d}/{name}"
         folder.mkdir(parents=True)
         for number in range(1, length + 1):
-            (folder / f"img{number}.jpg").touch()
+            (folder / f"img{number}.jpg").write_text(f"{name} {number}")
         total += length
     header = [cell for cell in micro.CASME2_HEADER if cell]
     books.write_book(root / "CASME2-coding-20190701.xlsx", {"Sheet1": [header, *rows]})
@@ -59,6 +60,8 @@ def affwild2(root: Path) -> int:
         path.write_text(text)
         folder = root / f"cropped_aligned/video{i:03d}"
         folder.mkdir(parents=True)
+        for number in range(1, length + 1, run):
+            (folder / f"{number:05d}.jpg").write_text(f"{folder.name} {number}")
         os.utime(folder, (1, 1))
     return videos * length
 

@@ -34,6 +34,15 @@ def test_the_same_images_under_two_names(tmp_path, images):
         refuse_shared("mine", tmp_path, twice)
 
 
+def test_a_frame_that_cannot_be_read_says_nothing_of_people(tmp_path):
+    clips = [clip(tmp_path, name, subject, f"x/{name}", "abc") for name, subject in (("a", "s1"), ("b", "s2"))]
+    for number, name in ((1, "b"), (3, "a")):
+        link = tmp_path / f"x/{name}/img{number}.jpg"
+        link.unlink()
+        link.symlink_to(tmp_path / "none.jpg")
+        refuse_shared("mine", tmp_path, clips)
+
+
 def test_a_part_of_the_others_clip(tmp_path):
     twice = [clip(tmp_path, "a", "s1", "x/a", "abcd"), clip(tmp_path, "b", "s2", "x/b", "ab")]
     with pytest.raises(MerError, match="are the same images"):
