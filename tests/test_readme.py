@@ -95,6 +95,7 @@ NOT_RUN = {
     "python tests/bench/scaling.py --times 1 8 --subjects 1 --stages landmarks align flow": "likewise",
     "python tests/bench/mol_step.py": "a measurement of minutes",
     "python tests/studies/plateau.py --steps 1400": "an hour",
+    "python tests/bench/cluster.py --steps 10": "a measurement of minutes",
     "python tests/bench/processors.py": "minutes, and needs an emulator",
     "python tests/bench/ma2mi_step.py --size 64 --width 0.25 --dit 64,2,4 --batch 8": "a measurement of minutes",
     "python tests/bench/versions.py opencv-contrib-python==4.10.0.84 opencv-contrib-python==5.1.0.95":
@@ -251,6 +252,7 @@ def test_its_program_knows_all_its_options(command):
         assert words[1] in ("-e", "--no-deps", *pins) and all(
             (ROOT / name).is_file() for option, name in itertools.pairwise(words) if option == "-r")
     elif program == "dask":
+        pytest.importorskip("distributed")  # of the extra `cluster`, which the README's two commands leave out
         usage = run(ROOT, sys.executable, "-m", f"distributed.cli.dask_{words[0]}", "--help").out
         assert all(word in usage for word in words if word.startswith("-")) and "Usage: " in usage
     else:
