@@ -1,6 +1,7 @@
 """The page's lists of what was tested: every clip, those that were missed first, and every fold."""
 
 import re
+from collections import defaultdict
 from html import escape
 from pathlib import Path
 
@@ -22,8 +23,11 @@ def clips(run: dict, reports: Path) -> str:
     names, rows = run["class_names"], []
     drawn = {named[0]: path.stem for path in sorted((reports / "plots/results").glob("clip_*.png"))
              if (named := re.findall(r"(\S+), clip (\S+)", _title(path)))}
-    for subject, clip_id in dict.fromkeys(zip(t.subject.tolist(), t.clip_id.tolist(), strict=True)):
-        own = t.rows((t.subject == subject) & (t.clip_id == clip_id))
+    places: dict[tuple[str, str], list[int]] = defaultdict(list)  # a release may have 40,000 clips
+    for place, key in enumerate(zip(t.subject.tolist(), t.clip_id.tolist(), strict=True)):
+        places[key].append(place)
+    for (subject, clip_id), own_rows in places.items():
+        own = t.rows(np.array(own_rows))
         label, p = int(own.label[0]), own.p.mean(axis=0)
         right = int((own.predicted == label).sum())
         picture = drawn.get((subject, clip_id))
